@@ -1,1 +1,3 @@
-//! Stub.
+//! Turns resources into workers and assignments, and reports into status.
+
+pub mod plan;
