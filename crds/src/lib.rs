@@ -1,1 +1,59 @@
-//! Stub.
+//! The resource types of Barnabas: `ConnectCluster` and `KafkaConnector`, group `barnabas.dev`, version `v1`.
+//!
+//! Field names and meanings are Strimzi's wherever Strimzi has one, so that a manifest written for it runs after a
+//! change of `apiVersion`. What is accepted without being followed is named by `warnings()`; what is wrong, by
+//! `problems()`; what cannot be read at all does not stop the rest ([`guard::Lenient`]).
+//!
+//! ```text
+//! spec  ──► problems(): refused         status ◄── conditions::merge(previous, desired, now)
+//!       ──► warnings(): Warning         crds() ──► crds/yaml, the chart, `barnabas crds`, docs/reference
+//!       ──► connect_config(): strings
+//! ```
+
+pub mod cluster;
+pub mod conditions;
+pub mod config;
+pub mod connector;
+pub mod guard;
+pub mod labels;
+mod rules;
+mod schema;
+pub mod status;
+pub mod template;
+pub mod warnings;
+
+pub use cluster::{ConnectCluster, ConnectClusterSpec};
+pub use conditions::{Condition, ConditionStatus, reasons, types};
+pub use config::Problem;
+pub use connector::{ConnectorState, KafkaConnector, KafkaConnectorSpec};
+pub use guard::{InvalidResource, Lenient};
+pub use schema::{crds, files, yaml};
+pub use status::{
+    AutoRestartStatus, ConnectClusterStatus, ConnectorPlugin, KafkaConnectorStatus, TaskError, TaskStatus,
+};
+pub use warnings::Warning;
+
+/// API group of both kinds.
+pub const GROUP: &str = "barnabas.dev";
+/// API version of both kinds.
+pub const VERSION: &str = "v1";
+
+impl ConnectClusterSpec {
+    /// What is wrong with the spec by itself: the rules that the API server enforces, and values in `config` that are
+    /// no scalars.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = rules::cluster(self);
+        problems.extend(self.config_strings().err().into_iter().flatten());
+        problems
+    }
+}
+
+impl KafkaConnectorSpec {
+    /// What is wrong with the spec by itself, as a change of `old` when there is one: the rules that the API server
+    /// enforces, and values in `config` that are no scalars.
+    pub fn problems(&self, old: Option<&Self>) -> Vec<Problem> {
+        let mut problems = rules::connector(old, self);
+        problems.extend(self.config_strings().err().into_iter().flatten());
+        problems
+    }
+}
