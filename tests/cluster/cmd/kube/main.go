@@ -31,6 +31,7 @@ import (
 )
 
 var components = map[string]func() *cobra.Command{
+	"dns":                     newDNSCommand,
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
 	"kube-proxy":              proxy.NewProxyCommand,

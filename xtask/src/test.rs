@@ -1,0 +1,278 @@
+//! `cargo xtask test`: every check and every test of the project.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use crate::{
+    cache,
+    cluster::{Cluster, Owner},
+    image, maven, progress, run, setup,
+};
+
+/// A scenario that takes longer is stuck; its own waits are bounded far below.
+const SCENARIO_LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// `cargo xtask test`
+#[derive(Args)]
+pub struct Options {
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// Format, clippy, unit, property and compatibility tests; no cluster.
+    Unit,
+    /// End to end on a real Kubernetes and a real Kafka.
+    E2e(E2e),
+}
+
+#[derive(Args)]
+struct E2e {
+    /// Run the scenarios whose name contains one of these.
+    names: Vec<String>,
+    /// Run on the cluster that `cargo xtask cluster up` started, and leave it up.
+    #[arg(long)]
+    reuse: bool,
+    /// Do not build and load the image again.
+    #[arg(long)]
+    no_image: bool,
+    /// List the scenarios and run none.
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    image: image::Options,
+}
+
+/// What passed and what failed so far.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    failures: Vec<String>,
+}
+
+impl Tally {
+    fn record(&mut self, name: &str, passed: bool) {
+        if passed {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+            self.failures.push(name.to_owned());
+        }
+    }
+
+    /// A step that passes or fails as a whole.
+    fn check(&mut self, name: &str, command: &mut Command) -> Result<()> {
+        let passed = progress::step(name, || {
+            if !run::shown(command)? {
+                bail!("{name}");
+            }
+            Ok(())
+        });
+        run::check_interrupted()?;
+        self.record(name, passed.is_ok());
+        Ok(())
+    }
+
+    /// `cargo test`: counts the tests of all its binaries.
+    fn cargo_test(&mut self, name: &str, command: &mut Command) -> Result<()> {
+        progress::say(format!("{name} ..."));
+        let start = Instant::now();
+        let before = self.failed;
+        let mut in_failures = false;
+        let succeeded = run::streamed(command, None, |line| {
+            println!("{line}");
+            // The list of names follows the last of two such headings; the first is followed by an empty line.
+            match line.strip_prefix("    ") {
+                Some(test) if in_failures && !test.contains(' ') => self.failures.push(format!("{name}: {test}")),
+                _ => in_failures = line == "failures:",
+            }
+            if let Some((passed, failed)) = summary(line) {
+                self.passed += passed;
+                self.failed += failed;
+            }
+        })?;
+        if !succeeded && self.failed == before {
+            self.record(&format!("{name} (did not compile, or ended early)"), false);
+        }
+        progress::say(format!("{name}: {} in {:.1} s", verdict(succeeded), start.elapsed().as_secs_f64()));
+        Ok(())
+    }
+
+    fn finish(&self) -> bool {
+        println!();
+        for failure in &self.failures {
+            println!("FAILED: {failure}");
+        }
+        progress::say("end");
+        println!("{} passed, {} failed", self.passed, self.failed);
+        self.failed == 0
+    }
+}
+
+/// `test result: ok. 3 passed; 0 failed; ...`
+fn summary(line: &str) -> Option<(usize, usize)> {
+    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
+    let mut words = counts.split("; ").map(|part| part.split(' ').next().and_then(|count| count.parse().ok()));
+    Some((words.next()??, words.next()??))
+}
+
+fn verdict(passed: bool) -> &'static str {
+    if passed { "passed" } else { "FAILED" }
+}
+
+/// Runs what was asked for. False when a test failed; an error when a test could not be run.
+pub fn main(options: &Options) -> Result<bool> {
+    let mut tally = Tally::default();
+    match &options.part {
+        Some(Part::Unit) => unit(&mut tally)?,
+        Some(Part::E2e(e2e)) => {
+            if !end_to_end(e2e, &mut tally)? {
+                return Ok(true);
+            }
+        }
+        None => {
+            // What needs root or a package should say so at once, and not after half an hour of tests.
+            setup::unit()?;
+            setup::cluster()?;
+            unit(&mut tally)?;
+            let all =
+                E2e { names: Vec::new(), reuse: false, no_image: false, list: false, image: image::Options::release() };
+            // The tests that ran are news even when the cluster cannot start.
+            if let Err(error) = end_to_end(&all, &mut tally) {
+                run::check_interrupted()?;
+                eprintln!("error: {error:#}");
+                tally.record("end to end (set-up)", false);
+            }
+        }
+    }
+    Ok(tally.finish())
+}
+
+fn unit(tally: &mut Tally) -> Result<()> {
+    setup::unit()?;
+    tally.check("format", run::cargo().args(["fmt", "--all", "--check"]))?;
+    // The program `barnabas` is built without its embedded broker here: that alone is 500 crates.
+    let lint = ["--all-targets", "--", "--deny", "warnings"];
+    let but_cli = ["clippy", "--workspace", "--exclude", "barnabas"];
+    tally.check("clippy", run::cargo().args(but_cli).args(lint))?;
+    let cli = ["--package", "barnabas", "--no-default-features"];
+    tally.check("clippy of barnabas", run::cargo().arg("clippy").args(cli).args(lint))?;
+
+    let libs = maven::connect()?;
+    let test = || {
+        let mut cargo = run::cargo();
+        cargo.args(["test", "--no-fail-fast"]).env("BARNABAS_TEST_CONNECT_LIBS", &libs);
+        cargo
+    };
+    let but_cluster = ["--workspace", "--exclude", "barnabas", "--exclude", "barnabas-tests"];
+    tally.cargo_test("unit, property and compatibility tests", test().args(but_cluster))?;
+    tally.cargo_test("tests of barnabas", test().args(cli))?;
+    tally.cargo_test("tests of the harness", test().args(["--package", "barnabas-tests", "--lib"]))
+}
+
+/// A scenario: a test function of a test binary of the crate `barnabas-tests`.
+struct Scenario {
+    binary: PathBuf,
+    name: String,
+}
+
+/// False when the scenarios were only listed.
+fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
+    if !options.list {
+        setup::cluster()?;
+    }
+    let scenarios = progress::step("building the scenarios", || scenarios(&options.names))?;
+    if options.list {
+        scenarios.iter().for_each(|scenario| println!("{}", scenario.name));
+        return Ok(false);
+    }
+    if scenarios.is_empty() {
+        bail!("no scenario is named like {}; see `cargo xtask test e2e --list`", options.names.join(", "));
+    }
+    let images = if options.no_image { None } else { Some(image::build(&options.image)?) };
+    let cluster = if options.reuse { Cluster::running()? } else { Cluster::start(Owner::ThisProcess)? };
+    let before = tally.failed;
+    let result =
+        images.map_or(Ok(()), |images| images.load(&cluster)).and_then(|()| run_all(&cluster, &scenarios, tally));
+    if !options.reuse {
+        if tally.failed > before || result.is_err() {
+            cluster.keep_logs();
+        }
+        cluster.stop();
+    }
+    result.map(|()| true)
+}
+
+fn run_all(cluster: &Cluster, scenarios: &[Scenario], tally: &mut Tally) -> Result<()> {
+    for (index, scenario) in scenarios.iter().enumerate() {
+        let name = &scenario.name;
+        progress::say(format!("scenario {} of {}: {name} ...", index + 1, scenarios.len()));
+        let start = Instant::now();
+        let mut test = Command::new(&scenario.binary);
+        test.args([name, "--exact", "--nocapture", "--test-threads=1"]).envs(cluster.environment());
+        test.current_dir(cache::repository().join("tests")).env("RUST_BACKTRACE", "1");
+        let prefix = format!("test {name} ... ");
+        let passed = run::streamed(&mut test, Some(SCENARIO_LIMIT), |line| {
+            // What the test harness says around one test is said here already.
+            let line = line.strip_prefix(&prefix).unwrap_or(line);
+            let noise = ["running 1 test", "test result:", "failures:", "ok"];
+            if !line.is_empty() && !noise.iter().any(|start| line.starts_with(start)) {
+                println!("    {line}");
+            }
+        })?;
+        progress::say(format!("scenario {name}: {} in {:.1} s", verdict(passed), start.elapsed().as_secs_f64()));
+        tally.record(name, passed);
+    }
+    Ok(())
+}
+
+/// Compiles the crate of the scenarios and asks its binaries for their names.
+fn scenarios(names: &[String]) -> Result<Vec<Scenario>> {
+    let mut cargo = run::cargo();
+    cargo.args([
+        "test",
+        "--package",
+        "barnabas-tests",
+        "--test",
+        "*",
+        "--no-run",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    let mut binaries = BTreeSet::new();
+    let compiled = run::streamed(&mut cargo, None, |line| {
+        let message: Value = serde_json::from_str(line).unwrap_or_default();
+        let is_test = message["profile"]["test"] == true && message["target"]["kind"][0] == "test";
+        if let Some(path) = message["executable"].as_str().filter(|_| is_test) {
+            binaries.insert(PathBuf::from(path));
+        }
+    })?;
+    if !compiled {
+        bail!("the scenarios do not compile");
+    }
+    let mut scenarios = Vec::new();
+    for binary in binaries {
+        let list = |ignored: bool| -> Result<BTreeSet<String>> {
+            let mut command = Command::new(&binary);
+            command.args(["--list", "--format", "terse"]).args(ignored.then_some("--ignored"));
+            let text = run::output(&mut command).context("cannot list the scenarios")?;
+            Ok(text.lines().filter_map(|line| Some(line.strip_suffix(": test")?.to_owned())).collect())
+        };
+        for name in list(false)?.difference(&list(true)?) {
+            if names.is_empty() || names.iter().any(|part| name.contains(part.as_str())) {
+                scenarios.push(Scenario { binary: binary.clone(), name: name.clone() });
+            }
+        }
+    }
+    Ok(scenarios)
+}
