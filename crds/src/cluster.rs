@@ -148,19 +148,19 @@ pub struct ConnectClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_configuration: Option<ExternalConfiguration>,
     /// Accepted, and ignored with a Warning condition: there is no JVM.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form")]
     pub jvm_options: Option<Value>,
     /// Accepted, and ignored with a Warning condition: there is no JMX.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form")]
     pub jmx_options: Option<Value>,
     /// Accepted, and ignored with a Warning condition: the connectors are in the worker image.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form")]
     pub build: Option<Value>,
     /// Accepted, and ignored with a Warning condition: the connectors are in the worker image.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form_list")]
     pub plugins: Option<Value>,
 }
@@ -378,6 +378,7 @@ pub struct ConfigMapSource {
 pub struct Rack {
     /// Where the rack is read from.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::plain::<RackType>")]
     pub type_: Option<RackType>,
     /// Type `topology-label`: the node label, for example `topology.kubernetes.io/zone`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

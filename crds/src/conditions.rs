@@ -6,70 +6,83 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Constants together with [`ALL`](types::ALL), the table that the manifests reference prints.
+macro_rules! words {
+    ($($(#[doc = $doc:literal])+ $name:ident = $value:literal;)+) => {
+        $($(#[doc = $doc])+ pub const $name: &str = $value;)+
+        /// Every one of them with what it means.
+        pub const ALL: &[(&str, &str)] = &[$(($value, concat!($($doc),+))),+];
+    };
+}
+
 /// Condition types.
 pub mod types {
-    /// The resource does what it says: True, False, or Unknown while that cannot be told.
-    pub const READY: &str = "Ready";
-    /// Something is being changed towards the spec.
-    pub const PROGRESSING: &str = "Progressing";
-    /// No progress although everything claims to run.
-    pub const STALLED: &str = "Stalled";
-    /// The spec holds something that is ignored, deprecated or dangerous. There may be several.
-    pub const WARNING: &str = "Warning";
-    /// Strimzi's form of `Ready=False`.
-    pub const NOT_READY: &str = "NotReady";
-    /// The annotation `pause-reconciliation` is set.
-    pub const RECONCILIATION_PAUSED: &str = "ReconciliationPaused";
+    words! {
+        /// The resource does what it says: True, False, or Unknown while that cannot be told.
+        READY = "Ready";
+        /// Something is being changed towards the spec.
+        PROGRESSING = "Progressing";
+        /// No progress although everything claims to run.
+        STALLED = "Stalled";
+        /// The spec holds something that is ignored, deprecated or dangerous. There may be several.
+        WARNING = "Warning";
+        /// Strimzi's form of `Ready=False`.
+        NOT_READY = "NotReady";
+        /// The annotation `pause-reconciliation` is set.
+        RECONCILIATION_PAUSED = "ReconciliationPaused";
+    }
 }
 
 /// Reasons: stable, CamelCase, safe to alert on.
 pub mod reasons {
-    /// Everything runs.
-    pub const RUNNING: &str = "Running";
-    /// The connector is paused, as asked.
-    pub const PAUSED: &str = "Paused";
-    /// The connector is stopped, as asked.
-    pub const STOPPED: &str = "Stopped";
-    /// Workers or units are being started, moved or stopped.
-    pub const DEPLOYING: &str = "Deploying";
-    /// A key or a field of the configuration is wrong; the message names it.
-    pub const INVALID_CONFIGURATION: &str = "InvalidConfiguration";
-    /// No worker knows `spec.class`, or it is missing.
-    pub const UNKNOWN_CONNECTOR_CLASS: &str = "UnknownConnectorClass";
-    /// A key that only the operator may set.
-    pub const FORBIDDEN_KEY: &str = "ForbiddenKey";
-    /// A Secret, a ConfigMap or a key in one that the configuration refers to does not exist.
-    pub const SECRET_NOT_FOUND: &str = "SecretNotFound";
-    /// The service account may not read a Secret or ConfigMap that the configuration refers to.
-    pub const SECRET_FORBIDDEN: &str = "SecretForbidden";
-    /// The label names a `ConnectCluster` that does not exist.
-    pub const CLUSTER_NOT_FOUND: &str = "ClusterNotFound";
-    /// The label `barnabas.dev/cluster` is missing.
-    pub const CLUSTER_LABEL_MISSING: &str = "ClusterLabelMissing";
-    /// Kafka does not answer.
-    pub const KAFKA_UNREACHABLE: &str = "KafkaUnreachable";
-    /// At least one task has failed.
-    pub const TASK_FAILED: &str = "TaskFailed";
-    /// The connector instance has failed.
-    pub const CONNECTOR_FAILED: &str = "ConnectorFailed";
-    /// No worker pod is up, or `spec.replicas` is 0.
-    pub const NO_WORKERS: &str = "NoWorkers";
-    /// The resource cannot be read at all; the message names the field.
-    pub const INVALID_RESOURCE: &str = "InvalidResource";
-    /// The annotation `pause-reconciliation` is set.
-    pub const RECONCILIATION_PAUSED: &str = "ReconciliationPaused";
-    /// Warning: a field that means nothing without a JVM, or that is not implemented.
-    pub const UNSUPPORTED_FIELD: &str = "UnsupportedField";
-    /// Warning: a field of an older API version.
-    pub const DEPRECATED_FIELDS: &str = "DeprecatedFields";
-    /// Warning: a default that is dangerous when two clusters share it.
-    pub const SHARED_DEFAULT: &str = "SharedDefault";
-    /// Warning: the annotation `restart` cannot be followed.
-    pub const RESTART_CONNECTOR: &str = "RestartConnector";
-    /// Warning: the annotation `restart-task` cannot be followed.
-    pub const RESTART_CONNECTOR_TASK: &str = "RestartConnectorTask";
-    /// Warning: an offsets operation that cannot be carried out.
-    pub const MANAGE_OFFSETS: &str = "ManageOffsets";
+    words! {
+        /// Everything runs.
+        RUNNING = "Running";
+        /// The connector is paused, as asked.
+        PAUSED = "Paused";
+        /// The connector is stopped, as asked.
+        STOPPED = "Stopped";
+        /// Workers or units are being started, moved or stopped.
+        DEPLOYING = "Deploying";
+        /// A key or a field of the configuration is wrong; the message names it.
+        INVALID_CONFIGURATION = "InvalidConfiguration";
+        /// No worker knows `spec.class`, or it is missing.
+        UNKNOWN_CONNECTOR_CLASS = "UnknownConnectorClass";
+        /// A key that only the operator may set.
+        FORBIDDEN_KEY = "ForbiddenKey";
+        /// A Secret, a ConfigMap or a key in one that the configuration refers to does not exist.
+        SECRET_NOT_FOUND = "SecretNotFound";
+        /// The service account may not read a Secret or ConfigMap that the configuration refers to.
+        SECRET_FORBIDDEN = "SecretForbidden";
+        /// The label names a `ConnectCluster` that does not exist.
+        CLUSTER_NOT_FOUND = "ClusterNotFound";
+        /// The label `barnabas.dev/cluster` is missing.
+        CLUSTER_LABEL_MISSING = "ClusterLabelMissing";
+        /// Kafka does not answer.
+        KAFKA_UNREACHABLE = "KafkaUnreachable";
+        /// At least one task has failed.
+        TASK_FAILED = "TaskFailed";
+        /// The connector instance has failed.
+        CONNECTOR_FAILED = "ConnectorFailed";
+        /// No worker pod is up, or `spec.replicas` is 0.
+        NO_WORKERS = "NoWorkers";
+        /// The resource cannot be read at all; the message names the field.
+        INVALID_RESOURCE = "InvalidResource";
+        /// The annotation `pause-reconciliation` is set.
+        RECONCILIATION_PAUSED = "ReconciliationPaused";
+        /// Warning: a field that means nothing without a JVM, or that is not implemented.
+        UNSUPPORTED_FIELD = "UnsupportedField";
+        /// Warning: a field of an older API version.
+        DEPRECATED_FIELDS = "DeprecatedFields";
+        /// Warning: a default that is dangerous when two clusters share it.
+        SHARED_DEFAULT = "SharedDefault";
+        /// Warning: the annotation `restart` cannot be followed.
+        RESTART_CONNECTOR = "RestartConnector";
+        /// Warning: the annotation `restart-task` cannot be followed.
+        RESTART_CONNECTOR_TASK = "RestartConnectorTask";
+        /// Warning: an offsets operation that cannot be carried out.
+        MANAGE_OFFSETS = "ManageOffsets";
+    }
 }
 
 /// Whether a condition holds.

@@ -76,7 +76,7 @@ pub struct KafkaConnectorSpec {
     /// ids. Default: `metadata.name`. Set it when a connector that moves over has a name that Kubernetes refuses. It
     /// cannot be changed later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 249), regex(pattern = r"^[^\x00-\x1f\x7f]+$"))]
+    #[schemars(length(min = 1, max = 249))]
     pub name: Option<String>,
     /// Connector class: the Java class name of the connector it stands in for, in full, simple, or simple without
     /// `Connector`; or the native name.
@@ -100,6 +100,7 @@ pub struct KafkaConnectorSpec {
     pub config: BTreeMap<String, Value>,
     /// What the connector should be doing. Default: `running`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::plain::<ConnectorState>")]
     pub state: Option<ConnectorState>,
     /// v1beta2: `true` means `state: paused`. `state` wins when both are set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,20 +16,32 @@ pub mod config;
 pub mod connector;
 pub mod guard;
 pub mod labels;
+mod reference;
 mod rules;
 mod schema;
 pub mod status;
 pub mod template;
 pub mod warnings;
 
-pub use cluster::{ConnectCluster, ConnectClusterSpec};
+pub use cluster::{
+    Authentication, AuthenticationType, CertificateAndKey, CertificateSource, ClientTls, ConfigMapSource,
+    ConnectCluster, ConnectClusterSpec, EMBEDDED, Logging, LoggingType, MetricsConfig, MetricsType, PasswordSecret,
+    Probe, Rack, RackType, Tracing, TracingType,
+};
 pub use conditions::{Condition, ConditionStatus, reasons, types};
 pub use config::Problem;
-pub use connector::{ConnectorState, KafkaConnector, KafkaConnectorSpec};
+pub use connector::{
+    AlterOffsets, AutoRestart, ConfigMapRef, ConnectorState, KafkaConnector, KafkaConnectorSpec, ListOffsets,
+};
 pub use guard::{InvalidResource, Lenient};
+pub use reference::markdown;
 pub use schema::{crds, files, yaml};
 pub use status::{
     AutoRestartStatus, ConnectClusterStatus, ConnectorPlugin, KafkaConnectorStatus, TaskError, TaskStatus,
+};
+pub use template::{
+    ContainerAdditions, ContainerTemplate, ExternalConfiguration, ExternalEnv, ExternalEnvSource, ExternalVolume,
+    MetadataOnly, MetadataTemplate, PodDisruptionBudgetTemplate, PodTemplate, ServiceTemplate, Template,
 };
 pub use warnings::Warning;
 

@@ -23,6 +23,13 @@ pub(crate) fn free_form_list(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": free_form(generator) })
 }
 
+/// The schema of an enum without its own description, which would otherwise replace that of an optional field.
+pub(crate) fn plain<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = T::json_schema(generator);
+    schema.remove("description");
+    schema
+}
+
 /// A type of Kubernetes, with its shape and without its descriptions.
 pub(crate) fn k8s<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = T::json_schema(generator);

@@ -134,7 +134,7 @@ pub struct PodTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::k8s::<PodSecurityContext>")]
     pub security_context: Option<PodSecurityContext>,
-    /// Seconds that a worker has for finishing its batches and committing offsets. Default: 30.
+    /// Seconds that a worker has for finishing its batches and committing offsets. Default: 60.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub termination_grace_period_seconds: Option<i64>,
