@@ -1,0 +1,7 @@
+//! JSON as Jackson writes and reads it, because Connect's bytes are Jackson's.
+
+//mod read;
+mod write;
+
+//pub use read::{Node, Number, ParseError, parse};
+pub use write::{write_double, write_float, write_json, write_string};

@@ -1,0 +1,154 @@
+//! `ReplaceField$Key` and `ReplaceField$Value`: leave fields out, keep only some, rename.
+
+use std::sync::Arc;
+
+use crate::config::{ConfigDef, ConfigError, ConfigKey, Parsed, RawConfig, Type, Validator};
+use crate::error::Result;
+use crate::java;
+use crate::record::Record;
+use crate::schema::{Schema, SchemaBuilder, SchemaRef};
+use crate::value::{Map, Str, Struct, Value};
+
+use super::insert_field::{fill_defaults, replace_null_with_default};
+use super::{SchemaCache, Side, Transform, not_a_map, not_a_struct};
+
+const PURPOSE: &str = "field replacement";
+
+pub(super) fn config_def() -> ConfigDef {
+    let empty = || Parsed::List(Vec::new());
+    ConfigDef::new()
+        .define(
+            ConfigKey::new("exclude", Type::List)
+                .default(empty())
+                .doc("The fields to leave out. It takes precedence over the fields to include."),
+        )
+        .define(
+            ConfigKey::new("include", Type::List)
+                .default(empty())
+                .doc("The fields to keep; all others are left out. Empty keeps all."),
+        )
+        .define(
+            ConfigKey::new("renames", Type::List)
+                .default(empty())
+                .validator(Validator::Custom("list of colon-delimited pairs, e.g. foo:bar,abc:xyz", |_, value| {
+                    parse_renames(value.and_then(Parsed::as_list).unwrap_or_default()).map(|_| ())
+                }))
+                .doc("Pairs of old and new names."),
+        )
+        .define(replace_null_with_default())
+}
+
+/// Old and new names; a later pair for the same old name replaces an earlier one. The error is Java's whole message.
+fn parse_renames(mappings: &[String]) -> std::result::Result<Vec<(String, Str)>, String> {
+    let mut renames: Vec<(String, Str)> = Vec::new();
+    for mapping in mappings {
+        // As `String.split(":")`, which drops empty parts at the end.
+        let mut parts: Vec<&str> = mapping.split(':').collect();
+        while parts.len() > 1 && parts.last().is_some_and(|part| part.is_empty()) {
+            parts.pop();
+        }
+        let [old, new] = parts[..] else {
+            let all = format!("[{}]", mappings.join(", "));
+            return Err(crate::config::invalid_value("renames", &all, &format!("Invalid rename mapping: {mapping}")));
+        };
+        renames.retain(|(known, _)| known != old);
+        renames.push((old.to_owned(), Str::copy_from(new)));
+    }
+    Ok(renames)
+}
+
+struct ReplaceField {
+    side: Side,
+    exclude: Vec<String>,
+    include: Vec<String>,
+    renames: Vec<(String, Str)>,
+    replace_null: bool,
+    schemas: SchemaCache<(SchemaRef, Arc<[usize]>)>,
+}
+
+pub(super) fn build(config: &RawConfig, side: Side) -> std::result::Result<Box<dyn Transform>, Vec<ConfigError>> {
+    let config = config_def().parse(config)?;
+    let renames = parse_renames(config.list("renames"))
+        .map_err(|message| vec![ConfigError::new("renames", "InvalidValue", message)])?;
+    Ok(Box::new(ReplaceField {
+        side,
+        exclude: config.list("exclude").to_vec(),
+        include: config.list("include").to_vec(),
+        renames,
+        replace_null: config.boolean("replace.null.with.default"),
+        schemas: SchemaCache::new(),
+    }))
+}
+
+impl ReplaceField {
+    fn keeps(&self, field: &str) -> bool {
+        !self.exclude.iter().any(|name| name == field)
+            && (self.include.is_empty() || self.include.iter().any(|name| name == field))
+    }
+
+    fn renamed(&self, field: &Str) -> Str {
+        self.renames.iter().find(|(old, _)| *old == **field).map_or_else(|| field.clone(), |(_, new)| new.clone())
+    }
+
+    /// The new schema, and for each of its fields the index of the old one.
+    fn updated_schema(&self, schema: &Schema) -> Result<(SchemaRef, Arc<[usize]>)> {
+        let mut builder = SchemaBuilder::structure().basics_of(schema);
+        let mut from = Vec::new();
+        for field in schema.fields().iter().filter(|field| self.keeps(field.name())) {
+            let name = self.renamed(field.name_str());
+            // Java looks the value up by the reversed name, which differs when two fields are renamed to each other's names.
+            let source = self.renames.iter().find(|(_, new)| *new == name).map_or(name.as_str(), |(old, _)| old);
+            let index = schema
+                .field_index(source)
+                .ok_or_else(|| crate::Error::data(format!("{source} is not a valid field name")))?;
+            from.push(index);
+            builder = builder.field(name, field.schema().clone());
+        }
+        Ok((builder.build()?, from.into()))
+    }
+}
+
+impl Transform for ReplaceField {
+    fn apply(&mut self, mut record: Record) -> Result<Option<Record>> {
+        let data = self.side.of(&mut record);
+        if data.value.is_null() {
+            return Ok(Some(record));
+        }
+        if data.schema.is_none() {
+            let map = match std::mem::take(&mut data.value) {
+                Value::Map(map) => map,
+                other => return Err(not_a_map(&other, PURPOSE)),
+            };
+            let entries = Arc::unwrap_or_clone(map).into_entries();
+            let buckets = java::hash_map_capacity(entries.len());
+            let mut updated = Map::with_capacity(entries.len());
+            for (key, value) in entries {
+                match &key {
+                    Value::String(name) if self.keeps(name) => {
+                        updated.insert(Value::String(self.renamed(name)), value);
+                    }
+                    _ => {}
+                }
+            }
+            data.value = Value::from(updated.into_hash_order(buckets));
+            return Ok(Some(record));
+        }
+        let old = match std::mem::take(&mut data.value) {
+            Value::Struct(old) => old,
+            other => return Err(not_a_struct(&other, PURPOSE)),
+        };
+        let old_schema = old.schema().clone();
+        let mut schemas = std::mem::replace(&mut self.schemas, SchemaCache::new());
+        let compiled = schemas.get_or(&old_schema, || self.updated_schema(&old_schema));
+        self.schemas = schemas;
+        let (schema, from) = compiled?;
+        let mut values = Arc::unwrap_or_clone(old).into_values();
+        if self.replace_null {
+            fill_defaults(&old_schema, &mut values);
+        }
+        let updated = from.iter().map(|index| values[*index].clone()).collect();
+        data.value = Value::from(Struct::from_values(schema.clone(), updated));
+        data.schema = Some(schema);
+        Ok(Some(record))
+    }
+}
