@@ -166,8 +166,6 @@ pub struct PreviousStatus {
     pub auto_restart: Option<super::AutoRestartStatus>,
     /// `status.topics`.
     pub topics: Vec<String>,
-    /// Tasks that were already shown as failed, with their incarnation: their failure is no news.
-    pub failed_tasks: Vec<(u32, u64)>,
 }
 
 /// Why a validation could not be done at all (the worker was unreachable, the call timed out). It is repeated.

@@ -24,10 +24,22 @@
 //! lacks it; or until its pod is gone; or until it has been unreachable past the delay, when Kafka fences it. A pod
 //! that this leader has not heard from may hold anything.
 
+mod assign;
+mod controller;
+mod hash;
 mod input;
+mod lifecycle;
+mod model;
 mod output;
+mod placing;
+mod pods;
+mod reports;
+mod restart;
 mod status;
+mod summary;
 
+pub use controller::Controller;
+pub use hash::{config_hash, task_config_hash};
 pub use input::*;
 pub use output::*;
 pub use status::*;
@@ -36,6 +48,10 @@ pub use status::*;
 /// never jumps.
 pub type Millis = i64;
 
-#[allow(missing_docs, unused)]
-mod controller;
-pub use controller::Controller;
+/// Ways to break the controller on purpose, to prove that the simulation notices.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sabotage {
+    /// Gives units without waiting for those who hold them.
+    pub give_without_waiting: bool,
+}
