@@ -81,6 +81,11 @@ impl Cluster {
         command
     }
 
+    /// kubectl, to be given its arguments.
+    pub fn kubectl_command(&self) -> Command {
+        self.tool("BARNABAS_TEST_KUBECTL")
+    }
+
     /// Runs kubectl; returns its standard output.
     pub fn kubectl<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<String> {
         run(self.tool("BARNABAS_TEST_KUBECTL").args(arguments), None)

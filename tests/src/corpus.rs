@@ -41,7 +41,7 @@ impl Corpus {
     }
 
     /// Opens the text for reading from its first line, for a test that appends it piece by piece.
-    pub fn lines(&self) -> Result<impl Iterator<Item = String>> {
+    pub fn lines(&self) -> Result<impl Iterator<Item = String> + use<>> {
         Ok(BufReader::new(File::open(&self.path)?).lines().map_while(Result::ok))
     }
 }

@@ -13,16 +13,20 @@
 
 mod cluster;
 mod corpus;
+mod intervals;
 mod kafka;
 mod namespace;
+mod scene;
 mod storage;
 mod testbed;
 mod wait;
 
 pub use cluster::{Cluster, Pod, http_get};
 pub use corpus::{Corpus, assert_same_text};
+pub use intervals::{Interval, Intervals, Unit, assert_no_overlap};
 pub use kafka::{Kafka, Record};
 pub use namespace::Namespace;
+pub use scene::{CONNECT, Delivery, LIMIT, Scene, WORKERS, Writer, assert_delivered, condition};
 pub use storage::HostFolder;
 pub use testbed::Testbed;
 pub use wait::{eventually, say};
