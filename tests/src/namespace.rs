@@ -101,10 +101,14 @@ impl Namespace {
         for release in &self.releases {
             self.cluster.helm(["uninstall", release, "--namespace", namespace, "--ignore-not-found"]).ok();
         }
-        let delete = ["delete", "namespace", namespace, "--ignore-not-found", "--timeout=90s"];
+        // The pods first, and waited for: they would take the processors from the next scenario. The namespace itself
+        // looks again every few seconds only, and nobody needs its name.
+        let pods = "deployments,statefulsets,pods";
+        let delete = ["delete", "--namespace", namespace, pods, "--all", "--timeout=90s"];
         if let Err(error) = self.cluster.kubectl(delete) {
-            println!("warning: namespace {namespace} is still there: {error:#}");
+            println!("warning: pods of namespace {namespace} are still there: {error:#}");
         }
+        self.cluster.kubectl(["delete", "namespace", namespace, "--ignore-not-found", "--wait=false"]).ok();
     }
 }
 

@@ -1,20 +1,16 @@
-//! Generated files: each is the output of one of the project's own programs.
+//! Generated files. Each is checked by a test beside its generator, and that test writes it, too, when asked to.
 
-use std::fs;
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
 
-use crate::{cache, progress, run};
+use crate::{progress, run, setup};
 
-/// A generated file and the arguments of the `barnabas` program that prints it.
-struct Generated {
-    file: &'static str,
-    arguments: &'static [&'static str],
-}
-
-/// A test beside each generator fails when the file in the repository is stale.
-const FILES: &[Generated] = &[Generated { file: "crds/yaml/barnabas.dev.yaml", arguments: &["crds"] }];
+/// Packages with a test named `generated`, which compares what is in the repository with what would be generated,
+/// and rewrites it when the variable `BARNABAS_REGENERATE` is set.
+const PACKAGES: &[(&str, &str)] = &[
+    ("barnabas-crds", "the resource definitions, in crds/yaml and in the chart, and the manifests reference"),
+    ("barnabas-protocol", "the code of the gRPC contract"),
+];
 
 /// `cargo xtask generate`
 #[derive(Args)]
@@ -24,28 +20,18 @@ pub struct Options {
     check: bool,
 }
 
-/// Runs the generators.
+/// Runs the generators. False when a file is stale.
 pub fn main(options: &Options) -> Result<bool> {
+    setup::unit()?;
     let mut fresh = true;
-    for generated in FILES {
-        let path = cache::repository().join(generated.file);
+    for (package, what) in PACKAGES {
+        progress::say(format!("{package}: {what}"));
         let mut cargo = run::cargo();
-        cargo
-            .args(["run", "--quiet", "--package", "barnabas", "--no-default-features", "--"])
-            .args(generated.arguments);
-        let text = run::output(&mut cargo)?;
-        if text.trim().is_empty() {
-            bail!("{} printed nothing", run::display(&cargo));
+        cargo.args(["test", "--quiet", "--package", package, "--test", "generated"]);
+        if !options.check {
+            cargo.env("BARNABAS_REGENERATE", "1");
         }
-        if fs::read_to_string(&path).is_ok_and(|old| old == text) {
-            progress::say(format!("{} is fresh", generated.file));
-        } else if options.check {
-            progress::say(format!("{} is STALE: run `cargo xtask generate`", generated.file));
-            fresh = false;
-        } else {
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-            progress::say(format!("{} written", generated.file));
-        }
+        fresh &= run::shown(&mut cargo)?;
     }
     Ok(fresh)
 }

@@ -16,8 +16,8 @@ use crate::{
 const CONTAINERD: &str = "v2.2.1";
 const CNI: &str = "v1.9.1";
 const HELM: &str = "v3.22.0";
-/// Size, not speed, matters in what is only tested with.
-const SMALL: [&str; 3] = ["-trimpath", "-ldflags", "-s -w"];
+/// Without debug information: smaller, and faster to link.
+const SMALL: &str = "-s -w";
 
 /// The image that holds a pod's namespaces, and the smallest thing that a test can run in a pod.
 pub const PAUSE_IMAGE: &str = "localhost/pause:test";
@@ -50,6 +50,7 @@ impl Tools {
             CONTAINERD,
             "github.com/containerd/containerd/v2",
             &["cmd/containerd", "cmd/containerd-shim-runc-v2", "cmd/ctr"],
+            SMALL,
             "2 min",
         )?;
         let cni = install(
@@ -57,9 +58,18 @@ impl Tools {
             CNI,
             "github.com/containernetworking/plugins",
             &["plugins/main/bridge", "plugins/main/loopback", "plugins/ipam/host-local"],
+            SMALL,
             "10 s",
         )?;
-        let helm = install("helm", HELM, "helm.sh/helm/v3", &["cmd/helm"], "2 min")?;
+        // `helm template` has no server to ask for its version.
+        let (major, minor) = major_minor(&required_version(&module, "k8s.io/kubernetes")?)?;
+        let package = "helm.sh/helm/v3";
+        let mut flags = format!("{SMALL} -X {package}/internal/version.version={HELM}");
+        for part in ["pkg/chartutil", "pkg/lint/rules"] {
+            flags +=
+                &format!(" -X {package}/{part}.k8sVersionMajor={major} -X {package}/{part}.k8sVersionMinor={minor}");
+        }
+        let helm = install("helm", HELM, package, &["cmd/helm"], &flags, "2 min")?;
         Ok(Self {
             kubectl: kube.join("kubectl"),
             pause: kube.join("pause.tar"),
@@ -75,15 +85,11 @@ impl Tools {
 /// Builds the module's own programs, `kube` and the pause image.
 fn kubernetes(module: &Path) -> Result<PathBuf> {
     let version = required_version(module, "k8s.io/kubernetes")?;
-    let (major, minor) = version
-        .trim_start_matches('v')
-        .split_once('.')
-        .and_then(|(major, rest)| Some((major, rest.split_once('.')?.0)))
-        .with_context(|| format!("the version of k8s.io/kubernetes, {version:?}, is not like v1.2.3"))?;
+    let (major, minor) = major_minor(&version)?;
     // Clients parse the server's version, so it must be a real one.
     let package = "k8s.io/component-base/version";
     let flags = format!(
-        "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} \
+        "{SMALL} -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} \
          -X {package}.gitTreeState=clean"
     );
     let artifact = Artifact::new("kubernetes")
@@ -102,7 +108,7 @@ fn kubernetes(module: &Path) -> Result<PathBuf> {
             )
         };
         build("kube", &flags)?;
-        build("pause", "-s -w")?;
+        build("pause", SMALL)?;
         std::os::unix::fs::symlink("kube", folder.join("kubectl"))?;
         let mut layer = oci::Layer::new();
         layer.program(&folder.join("pause"), "pause")?;
@@ -122,11 +128,20 @@ fn required_version(module: &Path, of: &str) -> Result<String> {
     version.map(|version| format!("v{version}")).with_context(|| format!("{} requires no {of}", file.display()))
 }
 
+/// `1` and `36` of `v1.36.3`.
+fn major_minor(version: &str) -> Result<(String, String)> {
+    let mut parts = version.trim_start_matches('v').split('.').map(str::to_owned);
+    parts.next().zip(parts.next()).with_context(|| format!("the version {version:?} is not like v1.2.3"))
+}
+
 /// `go install` of some commands of a published module.
-fn install(name: &str, version: &str, module: &str, commands: &[&str], duration: &str) -> Result<PathBuf> {
-    let artifact = Artifact::new(format!("{name}-{version}")).input(module).input(commands.join(" "));
+fn install(name: &str, version: &str, module: &str, commands: &[&str], flags: &str, duration: &str) -> Result<PathBuf> {
+    let artifact = Artifact::new(format!("{name}-{version}")).input(module).input(commands.join(" ")).input(flags);
     artifact.get(&format!("building {name} {version} ({duration} the first time)"), |folder| {
         let packages = commands.iter().map(|command| format!("{module}/{command}@{version}"));
-        run::quiet(&format!("go install {name}"), go().env("GOBIN", folder).arg("install").args(SMALL).args(packages))
+        run::quiet(
+            &format!("go install {name}"),
+            go().env("GOBIN", folder).args(["install", "-trimpath", "-ldflags", flags]).args(packages),
+        )
     })
 }
