@@ -131,8 +131,17 @@ impl Scene {
 
     /// A file source from a file of the folder to a topic, in one partition's order.
     pub fn source(&self, name: &str, file: &str, topic: &str) -> Result<()> {
-        let config = json!({"file": format!("/mnt/files/{file}"), "topic": self.topic(topic)});
-        self.apply(&self.connector_manifest(name, SOURCE, config))
+        self.apply(&self.connector_manifest(name, SOURCE, self.source_config(file, topic)))
+    }
+
+    /// Configuration of a file source that makes its topic, with one partition, when there is none.
+    pub fn source_config(&self, file: &str, topic: &str) -> Value {
+        json!({
+            "file": format!("/mnt/files/{file}"),
+            "topic": self.topic(topic),
+            "topic.creation.default.partitions": 1,
+            "topic.creation.default.replication.factor": 1,
+        })
     }
 
     /// A file sink from a topic to a file of the folder.

@@ -17,10 +17,7 @@ fn bad_connectors_say_what_is_wrong_and_heal() {
     let right = scene.starts("right").unwrap();
 
     let class = "org.apache.kafka.connect.file.FileStreamSourceConnector";
-    let good = |name: &str| {
-        let config = json!({"file": "/mnt/files/in.txt", "topic": scene.topic(name)});
-        scene.connector_manifest(name, class, config)
-    };
+    let good = |name: &str| scene.connector_manifest(name, class, scene.source_config("in.txt", name));
     let with = |name: &str, path: &str, value: Value| {
         let mut manifest = good(name);
         *manifest.pointer_mut(path).unwrap() = value;
