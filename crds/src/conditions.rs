@@ -22,7 +22,7 @@ pub mod types {
         READY = "Ready";
         /// Something is being changed towards the spec.
         PROGRESSING = "Progressing";
-        /// No progress although everything claims to run.
+        /// Nothing will change until somebody acts. Absent otherwise.
         STALLED = "Stalled";
         /// The spec holds something that is ignored, deprecated or dangerous. There may be several.
         WARNING = "Warning";
@@ -70,6 +70,20 @@ pub mod reasons {
         INVALID_RESOURCE = "InvalidResource";
         /// The annotation `pause-reconciliation` is set.
         RECONCILIATION_PAUSED = "ReconciliationPaused";
+        /// The resource is being deleted.
+        DELETING = "Deleting";
+        /// A worker that runs units of this connector cannot be reached.
+        WORKER_UNREACHABLE = "WorkerUnreachable";
+        /// The configuration could not be validated yet.
+        VALIDATION_PENDING = "ValidationPending";
+        /// Event: a restart was done.
+        RESTARTED = "Restarted";
+        /// Fewer workers than wanted are ready.
+        WORKERS_NOT_READY = "WorkersNotReady";
+        /// Worker pods are being replaced one by one.
+        ROLLING = "Rolling";
+        /// Every wanted worker is ready.
+        READY = "Ready";
         /// Warning: a field that means nothing without a JVM, or that is not implemented.
         UNSUPPORTED_FIELD = "UnsupportedField";
         /// Warning: a field of an older API version.

@@ -49,7 +49,8 @@ fn the_chart_carries_the_same_definitions() {
             1,
         );
         let template = format!(
-            "{{{{- /* Generated from the types in crds/src: see crds/tests/generated.rs. */ -}}}}\n{{{{- if .Values.crds.install }}}}\n{kept}{{{{- end }}}}\n"
+            "{{{{- /* Generated from the types in crds/src: see crds/tests/generated.rs. */ -}}}}\n{{{{- if include \"barnabas.ownsDefinition\" (list . \"{}\") }}}}\n{kept}{{{{- end }}}}\n",
+            name.trim_end_matches(".yaml").split('_').rev().collect::<Vec<_>>().join(".")
         );
         check(&format!("charts/barnabas/templates/crds/{name}"), &template);
     }

@@ -84,3 +84,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   resources: [localsubjectaccessreviews]
   verbs: [create]
 {{- end }}
+
+{{- /*
+Whether this release installs a definition: "true" or nothing. One that another release or kubectl brought is left alone,
+so that several releases, each for its own namespaces, can live in one cluster. Arguments: the root, the definition's name.
+*/ -}}
+{{- define "barnabas.ownsDefinition" -}}
+{{- $root := index . 0 }}
+{{- if $root.Values.crds.install }}
+{{- $there := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" (index . 1) }}
+{{- $annotations := dig "metadata" "annotations" (dict) $there | default dict }}
+{{- $release := get $annotations "meta.helm.sh/release-name" }}
+{{- $namespace := get $annotations "meta.helm.sh/release-namespace" }}
+{{- if or (not $there) (and (eq $release $root.Release.Name) (eq $namespace $root.Release.Namespace)) }}true{{ end }}
+{{- end }}
+{{- end }}
