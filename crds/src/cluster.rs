@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 pub const EMBEDDED: &str = "embedded";
 
 /// What a cluster of workers is to be. The fields are those of Strimzi's `KafkaConnect`.
+// Columns share a type or a priority; the lint takes that for a repeated attribute.
+#[allow(clippy::duplicated_attributes)]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "barnabas.dev",

@@ -10,6 +10,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What a connector is to do. Every field is Strimzi's, except `name`.
+// Columns share a type or a priority; the lint takes that for a repeated attribute.
+#[allow(clippy::duplicated_attributes)]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "barnabas.dev",

@@ -154,9 +154,8 @@ impl ConnectClusterSpec {
             });
         }
         let named = |field: &Option<String>, key: &str| field.is_some() || self.config.contains_key(key);
-        if !self.is_embedded()
-            && !(named(&self.group_id, "group.id") && named(&self.offset_storage_topic, "offset.storage.topic"))
-        {
+        let own = named(&self.group_id, "group.id") && named(&self.offset_storage_topic, "offset.storage.topic");
+        if !own && !self.is_embedded() {
             warnings.push(Warning {
                 reason: reasons::SHARED_DEFAULT,
                 message: format!(
