@@ -1,0 +1,11 @@
+//! Everything that talks to Kafka: client settings, clients, topics, offsets.
+
+pub mod admin;
+pub mod clients;
+pub mod context;
+pub mod errors;
+mod jaas;
+pub mod keys;
+pub mod monitor;
+pub mod offsets;
+pub mod offsets_writer;

@@ -1,0 +1,202 @@
+//! Structured logs, with levels that can be changed while the worker runs.
+
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+
+use parking_lot::Mutex;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{Registry, filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, clap::ValueEnum)]
+pub enum Format {
+    /// One JSON object per line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+/// The levels in force, and the handle that changes them.
+#[derive(Clone)]
+pub struct Loggers {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    levels: Mutex<BTreeMap<String, Level>>,
+    apply: Box<dyn Fn(Targets) + Send + Sync>,
+}
+
+/// A level in Connect's (log4j's) words.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level(LevelFilter);
+
+/// A level that does not exist.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("`{0}` is not a log level; expected OFF, FATAL, ERROR, WARN, INFO, DEBUG, TRACE or ALL")]
+pub struct UnknownLevel(String);
+
+/// The name of the default of all loggers.
+pub const ROOT: &str = "root";
+
+impl FromStr for Level {
+    type Err = UnknownLevel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+        // log4j writes `INFO, CONSOLE` where appenders follow.
+        let name = text.split(',').next().unwrap_or_default().trim();
+        Ok(Self(match name.to_ascii_uppercase().as_str() {
+            "OFF" => LevelFilter::OFF,
+            "FATAL" | "ERROR" => LevelFilter::ERROR,
+            "WARN" => LevelFilter::WARN,
+            "INFO" => LevelFilter::INFO,
+            "DEBUG" => LevelFilter::DEBUG,
+            "TRACE" | "ALL" => LevelFilter::TRACE,
+            _ => return Err(UnknownLevel(name.to_owned())),
+        }))
+    }
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_string().to_ascii_uppercase())
+    }
+}
+
+/// `rootLogger.level`, `log4j.rootLogger` and `root` mean the same; so do
+/// `logger.<name>.level`, `log4j.logger.<name>` and `<name>`.
+fn canonical(key: &str) -> &str {
+    match key {
+        "rootLogger" | "rootLogger.level" | "log4j.rootLogger" => ROOT,
+        _ => {
+            let name = key.strip_prefix("log4j.logger.").or_else(|| key.strip_prefix("logger.")).unwrap_or(key);
+            name.strip_suffix(".level").unwrap_or(name)
+        }
+    }
+}
+
+/// Our targets for a logger name: Java's packages stand for what does their work here.
+fn targets(name: &str) -> Vec<String> {
+    let mapped: &[&str] = match name {
+        "org.apache.kafka.connect.runtime" | "org.apache.kafka.connect.runtime.WorkerTask" => {
+            &["barnabas_worker", "barnabas::units"]
+        }
+        "org.apache.kafka.connect" => &["barnabas_worker", "barnabas_connect", "barnabas::units"],
+        "org.apache.kafka" => &["barnabas_worker", "barnabas_connect", "barnabas::units", "barnabas::kafka"],
+        "org.apache.kafka.connect.file" => &["barnabas_file"],
+        "org.apache.kafka.clients" => &["barnabas::kafka"],
+        other => return vec![other.replace('.', "::")],
+    };
+    mapped.iter().map(|s| (*s).to_owned()).collect()
+}
+
+impl Loggers {
+    /// Starts logging to standard error for the whole process. Once per process.
+    pub fn init(format: Format) -> Self {
+        let (filter, handle) = reload::Layer::<Targets, Registry>::new(Targets::new().with_default(LevelFilter::INFO));
+        let registry = tracing_subscriber::registry().with(filter);
+        match format {
+            Format::Json => registry
+                .with(fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(std::io::stderr))
+                .init(),
+            Format::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).init(),
+        }
+        Self::with(move |targets| drop(handle.reload(targets)))
+    }
+
+    /// Levels that someone else applies; `barnabas up` and tests have a subscriber of their own.
+    pub fn with(apply: impl Fn(Targets) + Send + Sync + 'static) -> Self {
+        let levels = Mutex::new([(ROOT.to_owned(), Level(LevelFilter::INFO))].into());
+        Self { inner: Arc::new(Inner { levels, apply: Box::new(apply) }) }
+    }
+
+    /// Sets several levels, by names as Connect, log4j or log4j2 write them. Those that are wrong are returned.
+    pub fn set_all<'a>(&self, levels: impl IntoIterator<Item = (&'a String, &'a String)>) -> Vec<UnknownLevel> {
+        levels.into_iter().filter_map(|(name, level)| self.set(name, level).err()).collect()
+    }
+
+    /// Sets one level and returns the loggers that it is for, as `PUT /admin/loggers/{name}` does.
+    pub fn set(&self, name: &str, level: &str) -> Result<Vec<String>, UnknownLevel> {
+        let level: Level = level.parse()?;
+        let name = canonical(name);
+        let mut levels = self.inner.levels.lock();
+        // A package's level is for everything below it, whatever was set there before.
+        let below = format!("{name}.");
+        let mut affected: Vec<String> = levels.keys().filter(|k| k.starts_with(&below)).cloned().collect();
+        affected.insert(0, name.to_owned());
+        for logger in &affected {
+            levels.insert(logger.clone(), level);
+        }
+        (self.inner.apply)(filter(&levels));
+        Ok(affected)
+    }
+
+    /// All loggers that have a level of their own.
+    pub fn all(&self) -> BTreeMap<String, Level> {
+        self.inner.levels.lock().clone()
+    }
+
+    /// The level that is in force for a logger.
+    pub fn level(&self, name: &str) -> Level {
+        let levels = self.inner.levels.lock();
+        let mut name = canonical(name);
+        loop {
+            if let Some(level) = levels.get(name) {
+                return *level;
+            }
+            match name.rsplit_once('.') {
+                Some((parent, _)) => name = parent,
+                None => return levels.get(ROOT).copied().unwrap_or(Level(LevelFilter::INFO)),
+            }
+        }
+    }
+}
+
+fn filter(levels: &BTreeMap<String, Level>) -> Targets {
+    let root = levels.get(ROOT).map_or(LevelFilter::INFO, |level| level.0);
+    levels
+        .iter()
+        .filter(|(name, _)| *name != ROOT)
+        .flat_map(|(name, level)| targets(name).into_iter().map(|target| (target, level.0)))
+        .fold(Targets::new().with_default(root), |filter, (target, level)| filter.with_target(target, level))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn all_spellings_of_a_logger_are_one() {
+        for key in ["log4j.logger.a.b", "logger.a.b.level", "a.b"] {
+            assert_eq!(canonical(key), "a.b");
+        }
+        assert_eq!(canonical("log4j.rootLogger"), ROOT);
+    }
+
+    #[test]
+    fn a_level_is_inherited_and_set_for_everything_below() {
+        let applied = Arc::new(Mutex::new(Targets::new()));
+        let seen = Arc::clone(&applied);
+        let loggers = Loggers::with(move |targets| *seen.lock() = targets);
+        loggers.set("rootLogger.level", "WARN, CONSOLE").unwrap();
+        loggers.set("barnabas_worker.units", "TRACE").unwrap();
+        assert_eq!(loggers.level("barnabas_worker.units.sink").to_string(), "TRACE");
+        assert_eq!(loggers.level("other").to_string(), "WARN");
+        assert!(applied.lock().would_enable("barnabas_worker::units", &tracing::Level::TRACE));
+        assert!(!applied.lock().would_enable("barnabas_file", &tracing::Level::INFO));
+        let affected = loggers.set("barnabas_worker", "ERROR").unwrap();
+        assert_eq!(affected, ["barnabas_worker", "barnabas_worker.units"]);
+        assert!(!applied.lock().would_enable("barnabas_worker::units", &tracing::Level::WARN));
+        assert_eq!(loggers.set("x", "loud"), Err(UnknownLevel("loud".into())));
+    }
+
+    #[test]
+    fn javas_packages_stand_for_ours() {
+        let applied = Arc::new(Mutex::new(Targets::new()));
+        let seen = Arc::clone(&applied);
+        let loggers = Loggers::with(move |targets| *seen.lock() = targets);
+        loggers.set("org.apache.kafka.clients", "DEBUG").unwrap();
+        assert!(applied.lock().would_enable("barnabas::kafka", &tracing::Level::DEBUG));
+    }
+}

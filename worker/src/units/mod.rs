@@ -1,0 +1,310 @@
+//! Running one unit: a connector instance or a task.
+//!
+//! A unit's body runs in a tokio task of its own: what panics there is that
+//! unit's failure alone. Around it, [`spawn`] keeps the promises that the
+//! operator relies on: a unit is reported until nothing of it runs any more,
+//! calls into Kafka that were under way included; a graceful stop is bounded; a
+//! unit that cannot reach Kafka is tried again by itself.
+
+pub mod acks;
+mod connector;
+mod delivery;
+mod dlq;
+mod settings;
+mod sink;
+mod sink_consumer;
+mod source;
+mod source_offsets;
+pub mod status;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use barnabas_connect::{Error, ErrorCode, RawConfig, Registry, TaskFactory};
+use barnabas_protocol::{TargetState, Unit, UnitState};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+pub use self::settings::validate;
+use self::status::UnitStatus;
+use crate::{
+    config::WorkerConfig,
+    kafka::{
+        clients::ClientFactory, errors::UNREACHABLE, monitor::Reach, offsets::OffsetStore,
+        offsets_writer::OffsetsWriter,
+    },
+};
+
+/// What all units of a worker share.
+pub struct Shared {
+    /// The worker's configuration.
+    pub config: WorkerConfig,
+    /// The connector classes.
+    pub registry: Registry,
+    /// Kafka client settings.
+    pub clients: ClientFactory,
+    /// The offsets topics.
+    pub offsets: OffsetStore,
+    /// Whether Kafka answers.
+    pub reach: watch::Receiver<Reach>,
+    /// Identifies this process.
+    pub boot_id: String,
+    /// Told whenever something changed that a report shows.
+    pub changed: Arc<tokio::sync::Notify>,
+    /// Topics that were found or created, so that each start asks once.
+    pub known_topics: tokio::sync::Mutex<std::collections::HashSet<String>>,
+}
+
+/// What a unit's body gets.
+#[derive(Clone)]
+struct Context {
+    shared: Arc<Shared>,
+    unit: Arc<Unit>,
+    config: Arc<RawConfig>,
+    status: Arc<UnitStatus>,
+    stop: CancellationToken,
+    target: watch::Receiver<TargetState>,
+    /// Everything of this unit that blocks a thread, such as a commit under way.
+    blocking: TaskTracker,
+    /// A source task's writer of offsets.
+    writer: Arc<tokio::sync::OnceCell<Arc<Closing<OffsetsWriter>>>>,
+}
+
+impl Context {
+    fn task(&self) -> u32 {
+        self.unit.task.unwrap_or_default()
+    }
+
+    fn paused(&self) -> bool {
+        *self.target.borrow() == TargetState::Paused
+    }
+
+    /// RUNNING or PAUSED, as wanted.
+    fn show_target(&self) {
+        self.status.set_state(if self.paused() { UnitState::Paused } else { UnitState::Running });
+    }
+
+    /// Runs a blocking call; the unit is not reported stopped before it returned.
+    async fn blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        self.blocking
+            .spawn_blocking(call)
+            .await
+            .map_err(|error| Error::fatal(format!("a call to Kafka did not finish: {error}")))
+    }
+
+    /// Wraps something whose drop blocks (Kafka clients say goodbye to the broker).
+    fn closing<T: Send + 'static>(&self, inner: T) -> Closing<T> {
+        Closing { inner: Some(inner), blocking: self.blocking.clone() }
+    }
+
+    /// Waits for Kafka, saying so in the unit's status.
+    async fn await_kafka(&self) -> Result<(), Error> {
+        let mut reach = self.shared.reach.clone();
+        loop {
+            let now = reach.borrow_and_update().clone();
+            if let Some(error) = now.error {
+                self.status.waiting(&Error::retriable(error).with_reason(UNREACHABLE));
+            } else if now.once {
+                self.status.clear_error();
+                return Ok(());
+            }
+            if reach.changed().await.is_err() {
+                return Err(Error::retriable("the worker is shutting down"));
+            }
+        }
+    }
+}
+
+/// Drops its content on a thread that may block.
+struct Closing<T: Send + 'static> {
+    inner: Option<T>,
+    blocking: TaskTracker,
+}
+
+impl<T: Send + 'static> std::ops::Deref for Closing<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.inner.as_ref().expect("only drop takes it")
+    }
+}
+
+impl<T: Send + 'static> Drop for Closing<T> {
+    fn drop(&mut self) {
+        let inner = self.inner.take();
+        self.blocking.spawn_blocking(move || drop(inner));
+    }
+}
+
+/// A unit that was started and has not finished stopping.
+pub struct UnitHandle {
+    /// What it runs.
+    pub unit: Arc<Unit>,
+    /// What to report about it.
+    pub status: Arc<UnitStatus>,
+    stop: CancellationToken,
+    target: watch::Sender<TargetState>,
+}
+
+impl UnitHandle {
+    /// Asks it to stop; it is gone when `ended` of [`spawn`] was called.
+    pub fn stop(&self) {
+        if !self.stop.is_cancelled() {
+            self.status.stopping();
+            self.stop.cancel();
+        }
+    }
+
+    /// Whether it was asked to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Pauses or resumes it in place.
+    pub fn set_target(&self, target: TargetState) {
+        self.target.send_if_modified(|now| std::mem::replace(now, target) != target);
+    }
+}
+
+/// Starts a unit. `ended` is called when nothing of it runs any more.
+pub fn spawn(shared: Arc<Shared>, unit: Unit, ended: impl FnOnce() + Send + 'static) -> UnitHandle {
+    let stop = CancellationToken::new();
+    let (target, target_changes) = watch::channel(unit.target());
+    let kind = unit
+        .config
+        .get("connector.class")
+        .and_then(|class| shared.registry.find(class))
+        .map_or("", |plugin| plugin.kind().as_str());
+    let status = Arc::new(UnitStatus::new(&unit, kind, now_ms(), Arc::clone(&shared.changed)));
+    let config: RawConfig = unit.config.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let unit = Arc::new(unit);
+    let context = Context {
+        shared,
+        unit: Arc::clone(&unit),
+        config: Arc::new(config),
+        status: Arc::clone(&status),
+        stop: stop.clone(),
+        target: target_changes,
+        blocking: TaskTracker::new(),
+        writer: Arc::default(),
+    };
+    let span = tracing::info_span!("unit", connector = %unit.connector, task = unit.task);
+    tokio::spawn(
+        async move {
+            supervise(context).await;
+            ended();
+        }
+        .instrument(span),
+    );
+    UnitHandle { unit, status, stop, target }
+}
+
+async fn supervise(context: Context) {
+    let unit = &context.unit;
+    let started_at_ms = context.status.started_at_ms();
+    tracing::info!(
+        target: "barnabas::units",
+        connector = %unit.connector, task = unit.task, incarnation = unit.incarnation,
+        boot_id = %context.shared.boot_id, started_at_ms,
+        "Unit started."
+    );
+    let graceful = context.shared.config.graceful_timeout();
+    let mut body = tokio::spawn(attempts(context.clone()).in_current_span());
+    let outcome = tokio::select! {
+        outcome = &mut body => Some(outcome),
+        () = context.stop.cancelled() => tokio::time::timeout(graceful, &mut body).await.ok(),
+    };
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => {
+            tracing::warn!(timeout = ?graceful, "The unit did not stop in time and is aborted.");
+            body.abort();
+            body.await
+        }
+    };
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            if !context.stop.is_cancelled() || error.reason() == crate::kafka::errors::FENCED {
+                tracing::error!(
+                    code = %error.code(), reason = error.reason(), trace = %error.trace(), "The unit failed: {error}"
+                );
+                context.status.fail(&error);
+            } else {
+                tracing::warn!(%error, "The unit stopped with an error.");
+            }
+        }
+        Err(join) if join.is_panic() => {
+            let error = panic_error(join.into_panic(), unit.task.is_some());
+            tracing::error!("{error}");
+            context.status.fail(&error);
+        }
+        Err(_) => {}
+    }
+    let Context { unit, status: _, stop, blocking, writer, shared, .. } = context;
+    drop(writer);
+    blocking.close();
+    blocking.wait().await;
+    tracing::info!(
+        target: "barnabas::units",
+        connector = %unit.connector, task = unit.task, incarnation = unit.incarnation,
+        boot_id = %shared.boot_id, started_at_ms, stopped_at_ms = now_ms(),
+        "Unit stopped."
+    );
+    // A failed unit stays, to be seen, until it is taken away or started anew.
+    stop.cancelled().await;
+}
+
+/// Runs the body, again when only Kafka was missing.
+async fn attempts(context: Context) -> Result<(), Error> {
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let error = match body(context.clone()).await {
+            Err(error) if error.code() == ErrorCode::Retriable && error.reason() == UNREACHABLE => error,
+            other => return other,
+        };
+        if context.stop.is_cancelled() {
+            return Ok(());
+        }
+        tracing::warn!(%error, retry_in = ?pause, "The unit cannot reach Kafka and is tried again.");
+        context.status.waiting(&error);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = context.stop.cancelled() => return Ok(()),
+        }
+        pause = (pause * 2).min(Duration::from_secs(10));
+    }
+}
+
+async fn body(context: Context) -> Result<(), Error> {
+    let class = context.config.get("connector.class").map_or("", String::as_str);
+    let plugin = context.shared.registry.find(class).ok_or_else(|| {
+        Error::config(format!("`connector.class` is `{class}`, which this worker does not have"))
+            .with_reason("UnknownConnectorClass")
+    })?;
+    if context.unit.task.is_none() {
+        return connector::run(context, plugin).await;
+    }
+    match plugin.task() {
+        TaskFactory::Source(task) => source::run(context, task()).await,
+        TaskFactory::Sink(task) => sink::run(context, task()).await,
+    }
+}
+
+fn panic_error(panic: Box<dyn std::any::Any + Send>, is_task: bool) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    let (what, reason) = if is_task { ("task", "TaskFailed") } else { ("connector", "ConnectorFailed") };
+    Error::fatal(format!("the {what} panicked: {text}")).with_reason(reason)
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}

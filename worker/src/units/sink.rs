@@ -1,0 +1,583 @@
+//! A sink task: consume, convert, transform, put; commit what the task has confirmed.
+//!
+//! Messages are taken from librdkafka's queue many at a time and copied once, into
+//! one buffer per batch. While the outside system asks for patience the partitions
+//! are paused and the consumer keeps polling, so the task stays in its group.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use barnabas_connect::{
+    Error, ErrorCode, Header, Offsets, Record, SinkContext, SinkTask, Str, TimestampType, TopicPartition,
+    regex::JavaRegex,
+};
+use bytes::{Bytes, BytesMut};
+use futures::{FutureExt, StreamExt};
+use rdkafka::{
+    Message, Offset, Timestamp, TopicPartitionList,
+    consumer::{CommitMode, Consumer},
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    message::{BorrowedMessage, Headers, OwnedHeaders},
+};
+use tokio::time::MissedTickBehavior;
+
+use super::{
+    Closing, Context,
+    dlq::DeadLetters,
+    now_ms,
+    settings::{RecordSettings, Stage},
+    sink_consumer::{Events, Rebalance, SinkConsumer},
+};
+use crate::kafka::{context::ClientNotes, errors::classify};
+
+/// At most this many bytes of keys and values in one `put` (one record may be larger).
+const BATCH_BYTES: usize = 8 << 20;
+/// How often topics are matched against `topics.regex`.
+const MATCH_TOPICS: Duration = Duration::from_secs(30);
+
+/// A message as it came, until the task has taken it.
+pub(super) struct Raw {
+    pub(super) topic: Str,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    pub(super) key: Option<Bytes>,
+    pub(super) value: Option<Bytes>,
+    pub(super) headers: Option<OwnedHeaders>,
+    pub(super) timestamp: Option<i64>,
+    timestamp_type: TimestampType,
+}
+
+pub(super) async fn run(context: Context, mut task: Box<dyn SinkTask>) -> Result<(), Error> {
+    let settings = RecordSettings::build(&context.config, &context.shared.config)?;
+    let topics = Topics::parse(&context)?;
+    context.await_kafka().await?;
+    let dead_letters = DeadLetters::open(&context).await?;
+    let clients = &context.shared.clients;
+    let (name, id) = (context.unit.name.as_str(), context.task());
+    let group = clients.consumer_group(&context.config, name);
+    let client = clients.consumer(&context.config, &group, &format!("connector-consumer-{name}-{id}"))?;
+    let consumer = client
+        .rdkafka
+        .create_with_context(Events::new(ClientNotes::new(&context.unit.connector, context.unit.task)))
+        .map_err(|error| classify("Creating the consumer", error, None))?;
+    let consumer = Arc::new(context.closing(SinkConsumer(consumer)));
+    let mut running = Running {
+        context: context.clone(),
+        settings,
+        consumer,
+        topics,
+        dead_letters,
+        max_records: client.max_poll_records,
+        buffer: BytesMut::new(),
+        batch: Vec::new(),
+        batch_bytes: 0,
+        assigned: BTreeSet::new(),
+        positions: Offsets::new(),
+        committed: Offsets::new(),
+        retry: None,
+    };
+    let result = async {
+        task.start(SinkContext::new(context.unit.name.clone(), id), (*context.config).clone()).await?;
+        running.go(task.as_mut()).await
+    }
+    .await;
+    task.stop().await;
+    result
+}
+
+/// A put that is tried again.
+struct Retry {
+    at: tokio::time::Instant,
+    pause: Duration,
+}
+
+struct Running {
+    context: Context,
+    settings: RecordSettings,
+    consumer: Arc<Closing<SinkConsumer>>,
+    topics: Topics,
+    dead_letters: Option<DeadLetters>,
+    max_records: usize,
+    buffer: BytesMut,
+    /// What was read and not yet put.
+    batch: Vec<Raw>,
+    batch_bytes: usize,
+    assigned: BTreeSet<TopicPartition>,
+    /// For each partition, the offset after the last record that was put.
+    positions: Offsets,
+    committed: Offsets,
+    retry: Option<Retry>,
+}
+
+impl Running {
+    async fn go(&mut self, task: &mut dyn SinkTask) -> Result<(), Error> {
+        let context = self.context.clone();
+        let consumer = Arc::clone(&self.consumer);
+        let mut target = context.target.clone();
+        let every = |period: Duration| {
+            let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let mut commits = every(context.shared.config.offset_flush_interval().max(Duration::from_millis(1)));
+        let mut seconds = every(Duration::from_secs(1));
+        self.subscribe().await?;
+        let mut matched = Instant::now();
+        context.show_target();
+        let outcome = loop {
+            if let Some(rebalance) = consumer.events().next_rebalance() {
+                if let Err(error) = self.rebalance(task, rebalance).await {
+                    break Err(error);
+                }
+                continue;
+            }
+            let step = tokio::select! {
+                biased;
+                () = context.stop.cancelled() => break Ok(()),
+                changed = target.changed() => {
+                    if changed.is_err() {
+                        break Ok(());
+                    }
+                    self.hold_or_go_on();
+                    context.show_target();
+                    if context.paused() || self.retry.is_some() { Ok(()) } else { self.deliver(task).await }
+                }
+                () = consumer.events().rebalanced.notified() => Ok(()),
+                _ = commits.tick() => self.commit(task, CommitMode::Async).await,
+                _ = seconds.tick() => {
+                    self.show_lag();
+                    if self.topics.pattern.is_some() && matched.elapsed() > MATCH_TOPICS {
+                        matched = Instant::now();
+                        self.subscribe().await
+                    } else {
+                        Ok(())
+                    }
+                }
+                () = sleep_until(&self.retry), if !context.paused() => self.deliver(task).await,
+                first = consumer.0.recv() => match first {
+                    Ok(message) => {
+                        self.take(&message);
+                        drop(message);
+                        match self.take_more() {
+                            Ok(()) if self.retry.is_none() && !context.paused() => self.deliver(task).await,
+                            other => other,
+                        }
+                    }
+                    Err(error) => self.consume_error(error),
+                },
+            };
+            if let Err(error) = step {
+                break Err(error);
+            }
+        };
+        self.finish(task, outcome).await
+    }
+
+    async fn finish(&mut self, task: &mut dyn SinkTask, outcome: Result<(), Error>) -> Result<(), Error> {
+        // After a failed put the task's own confirmation still tells what is safe.
+        let committed = self.commit(task, CommitMode::Sync).await;
+        let partitions: Vec<_> = self.assigned.iter().cloned().collect();
+        let closed = if partitions.is_empty() { Ok(()) } else { task.close(&partitions).await };
+        let later = committed.and(closed);
+        match (outcome, later) {
+            (Ok(()), later) => later,
+            (Err(error), later) => {
+                if let Err(second) = later {
+                    tracing::warn!(error = %second, "Could not commit and close after the failure either.");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Subscribes to the configured topics, or to those that match now.
+    async fn subscribe(&mut self) -> Result<(), Error> {
+        let names = match &self.topics.pattern {
+            None => self.topics.names.clone(),
+            Some(pattern) => {
+                let consumer = Arc::clone(&self.consumer);
+                let metadata = self
+                    .context
+                    .blocking(move || consumer.0.fetch_metadata(None, Duration::from_secs(10)))
+                    .await?
+                    .map_err(|error| classify("Listing the topics", error, None))?;
+                let mut names: Vec<String> = metadata.topics().iter().map(|t| t.name().to_owned()).collect();
+                // Java's pattern subscription leaves out internal topics.
+                names.retain(|n| !n.starts_with("__") && pattern.matches(n).unwrap_or(false));
+                names.sort();
+                names
+            }
+        };
+        if names == self.topics.subscribed {
+            return Ok(());
+        }
+        tracing::info!(topics = ?names, "Subscribing.");
+        let list: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.consumer.0.subscribe(&list).map_err(|error| classify("Subscribing", error, None))?;
+        self.topics.subscribed = names;
+        Ok(())
+    }
+
+    /// Copies a message out of librdkafka.
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        if self.batch.is_empty() {
+            // One allocation for the records of a batch; they share it.
+            self.buffer = BytesMut::with_capacity(self.batch_bytes.clamp(16 << 10, BATCH_BYTES));
+            self.batch_bytes = 0;
+        }
+        let buffer = &mut self.buffer;
+        let mut copy = |bytes: &[u8]| {
+            buffer.extend_from_slice(bytes);
+            buffer.split().freeze()
+        };
+        let (key, value) = (message.key().map(&mut copy), message.payload().map(&mut copy));
+        self.batch_bytes += key.as_ref().map_or(0, Bytes::len) + value.as_ref().map_or(0, Bytes::len);
+        let topic = match self.batch.last() {
+            Some(last) if last.topic == *message.topic() => last.topic.clone(),
+            _ => Str::from(message.topic().to_owned()),
+        };
+        let (timestamp, timestamp_type) = match message.timestamp() {
+            Timestamp::NotAvailable => (None, TimestampType::NoTimestampType),
+            Timestamp::CreateTime(ms) => (Some(ms), TimestampType::CreateTime),
+            Timestamp::LogAppendTime(ms) => (Some(ms), TimestampType::LogAppendTime),
+        };
+        self.batch.push(Raw {
+            topic,
+            partition: message.partition(),
+            offset: message.offset(),
+            key,
+            value,
+            headers: message.headers().map(|h| h.detach()),
+            timestamp,
+            timestamp_type,
+        });
+    }
+
+    /// Takes what else librdkafka has at hand, up to the bounds of a batch.
+    fn take_more(&mut self) -> Result<(), Error> {
+        let consumer = Arc::clone(&self.consumer);
+        let mut stream = consumer.0.stream();
+        while self.batch.len() < self.max_records && self.batch_bytes < BATCH_BYTES {
+            match stream.next().now_or_never().flatten() {
+                None => break,
+                Some(Ok(message)) => self.take(&message),
+                Some(Err(error)) => return self.consume_error(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Converts and puts what was taken. A retriable failure leaves it in place.
+    async fn deliver(&mut self, task: &mut dyn SinkTask) -> Result<(), Error> {
+        if self.batch.is_empty() {
+            self.retry = None;
+            self.hold_or_go_on();
+            return Ok(());
+        }
+        let again = self.retry.is_some();
+        let status = Arc::clone(&self.context.status);
+        let counters = &status.counters;
+        if !again {
+            counters.read.fetch_add(self.batch.len() as u64, Relaxed);
+        }
+        counters.active.store(self.batch.len() as u64, Relaxed);
+        let (records, failure) = self.convert(again).await?;
+        let started = Instant::now();
+        let put = if records.is_empty() { Ok(()) } else { task.put(records).await };
+        counters.batches.observe(started.elapsed());
+        match put {
+            Ok(()) => {
+                counters.moved(self.batch.len() as u64, self.batch_bytes as u64);
+                counters.last_record_at_ms.store(now_ms(), Relaxed);
+                counters.active.store(0, Relaxed);
+                let done = failure.as_ref().map_or(self.batch.len(), |(at, _)| *at);
+                self.advance(done);
+                if again {
+                    self.retry = None;
+                    self.context.status.clear_error();
+                    self.hold_or_go_on();
+                }
+                failure.map_or(Ok(()), |(_, error)| Err(error))
+            }
+            Err(error) if error.code() == ErrorCode::Retriable => {
+                counters.retries.fetch_add(1, Relaxed);
+                let pause = self
+                    .retry
+                    .as_ref()
+                    .map_or(Duration::from_millis(100), |r| (r.pause * 2).min(Duration::from_secs(30)));
+                tracing::warn!(%error, retry_in = ?pause, "Putting a batch failed and is tried again.");
+                self.context.status.warn(&error);
+                self.retry = Some(Retry { at: tokio::time::Instant::now() + pause, pause });
+                self.hold_or_go_on();
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The batch as records. With it, where the first record is that must fail the task, and why:
+    /// the records before it are put all the same.
+    async fn convert(&mut self, again: bool) -> Result<(Vec<Record>, Option<(usize, Error)>), Error> {
+        let mut records = Vec::with_capacity(self.batch.len());
+        for (at, raw) in self.batch.iter().enumerate() {
+            let (stage, error) = match to_record(&mut self.settings, raw) {
+                Ok(record) => {
+                    records.extend(record);
+                    continue;
+                }
+                Err(failed) => failed,
+            };
+            if again && self.settings.errors.tolerates(&error) {
+                continue; // Counted, logged and sent to the dead letter queue the first time.
+            }
+            let place = || format!("{}-{}@{}", raw.topic, raw.partition, raw.offset);
+            match self.settings.errors.record_failed(&self.context.status, stage, error, place) {
+                Ok(error) => {
+                    if let Some(queue) = &self.dead_letters {
+                        queue.send(raw, stage, &error).await?;
+                    }
+                }
+                Err(error) => return Ok((records, Some((at, error)))),
+            }
+        }
+        Ok((records, None))
+    }
+
+    /// Notes that the first `done` records of the batch are the task's now, and drops the batch.
+    fn advance(&mut self, done: usize) {
+        let mut last: Option<(&Str, i32)> = None;
+        for raw in self.batch[..done].iter().rev() {
+            // Only the last record of each run matters, and runs are long.
+            if last == Some((&raw.topic, raw.partition)) {
+                continue;
+            }
+            last = Some((&raw.topic, raw.partition));
+            let next = raw.offset + 1;
+            match self.positions.get_mut(&TopicPartition::new(raw.topic.clone(), raw.partition)) {
+                Some(position) => *position = next.max(*position),
+                None => {
+                    self.context.status.add_topic(&raw.topic);
+                    self.positions.insert(TopicPartition::new(raw.topic.clone(), raw.partition), next);
+                }
+            }
+        }
+        self.batch.clear();
+    }
+
+    async fn rebalance(&mut self, task: &mut dyn SinkTask, rebalance: Rebalance) -> Result<(), Error> {
+        match &rebalance {
+            Rebalance::Assign(partitions) => {
+                tracing::info!(partitions = %list(partitions), "Partitions assigned.");
+                if !partitions.is_empty() {
+                    task.open(partitions).await?;
+                }
+                self.assigned.extend(partitions.iter().cloned());
+                self.consumer.acknowledge(&rebalance)?;
+                self.hold_or_go_on();
+            }
+            Rebalance::Revoke(partitions) => {
+                tracing::info!(partitions = %list(partitions), "Partitions revoked.");
+                if self.consumer.0.assignment_lost() {
+                    tracing::warn!("The partitions went to another member already; nothing is committed.");
+                } else {
+                    self.commit(task, CommitMode::Sync).await?;
+                }
+                if !partitions.is_empty() {
+                    task.close(partitions).await?;
+                }
+                for tp in partitions {
+                    self.assigned.remove(tp);
+                    self.positions.remove(tp);
+                    self.committed.remove(tp);
+                }
+                // Not put: whoever gets the partition reads them again.
+                let assigned = &self.assigned;
+                self.batch.retain(|raw| assigned.contains(&TopicPartition::new(raw.topic.clone(), raw.partition)));
+                let shown: BTreeSet<String> = assigned.iter().map(ToString::to_string).collect();
+                self.context.status.retain_positions(|tp| shown.contains(tp));
+                self.consumer.acknowledge(&rebalance)?;
+            }
+        }
+        self.context.status.counters.partitions.store(self.assigned.len() as u64, Relaxed);
+        self.show_lag();
+        Ok(())
+    }
+
+    /// Commits what the task confirms. A failed commit is tried again by the next; a failing task fails.
+    async fn commit(&mut self, task: &mut dyn SinkTask, mode: CommitMode) -> Result<(), Error> {
+        let counters = &self.context.status.counters;
+        if let Some(error) = self.consumer.events().take_commit_error() {
+            tracing::warn!(%error, "An offset commit failed; it is tried again.");
+            counters.commit_failures.fetch_add(1, Relaxed);
+            self.committed.clear();
+        }
+        if self.positions == self.committed {
+            return Ok(());
+        }
+        if let Some(queue) = &self.dead_letters {
+            queue.flush(&self.context).await?;
+        }
+        let started = Instant::now();
+        let confirmed = task.pre_commit(&self.positions).await?;
+        let mut offsets = TopicPartitionList::new();
+        let mut changed = Vec::new();
+        for (tp, offset) in confirmed {
+            let Some(position) = self.positions.get(&tp) else {
+                tracing::warn!(partition = %tp, "The task confirmed a partition that it does not have.");
+                continue;
+            };
+            if offset > *position {
+                tracing::warn!(partition = %tp, offset, position, "The task confirmed records that it was not given.");
+                continue;
+            }
+            if self.committed.get(&tp) != Some(&offset) {
+                offsets
+                    .add_partition_offset(&tp.topic, tp.partition, Offset::Offset(offset))
+                    .map_err(|error| classify("Committing offsets", error, None))?;
+                changed.push((tp, offset));
+            }
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let result = match mode {
+            CommitMode::Async => self.consumer.0.commit(&offsets, mode),
+            CommitMode::Sync => {
+                let consumer = Arc::clone(&self.consumer);
+                self.context.blocking(move || consumer.0.commit(&offsets, mode)).await?
+            }
+        };
+        match result {
+            Ok(()) => {
+                counters.commits.observe(started.elapsed());
+                for (tp, offset) in changed {
+                    self.context.status.set_position(tp.to_string(), offset.to_string());
+                    self.committed.insert(tp, offset);
+                }
+            }
+            Err(KafkaError::ConsumerCommit(Code::NoOffset)) => {}
+            Err(error) => {
+                counters.commit_failures.fetch_add(1, Relaxed);
+                tracing::warn!(%error, "Offsets were not committed.");
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the partitions while the unit is paused or a put is tried again.
+    fn hold_or_go_on(&self) {
+        let partitions: Vec<_> = self.assigned.iter().cloned().collect();
+        if partitions.is_empty() {
+            return;
+        }
+        if self.context.paused() || self.retry.is_some() {
+            self.consumer.pause(&partitions);
+        } else {
+            self.consumer.resume(&partitions);
+        }
+    }
+
+    fn show_lag(&self) {
+        let positions: BTreeMap<_, _> = self.positions.iter().map(|(tp, next)| (tp, *next)).collect();
+        let known = !positions.is_empty() || self.assigned.is_empty();
+        let lag = if known { self.consumer.events().lag(positions.into_iter()) } else { None };
+        self.context.status.set_lag(lag);
+    }
+
+    /// What a failed receive means.
+    fn consume_error(&self, error: KafkaError) -> Result<(), Error> {
+        let fatal = match &error {
+            KafkaError::MessageConsumptionFatal(_) => true,
+            KafkaError::MessageConsumption(code) => matches!(
+                code,
+                Code::TopicAuthorizationFailed
+                    | Code::GroupAuthorizationFailed
+                    | Code::AutoOffsetReset
+                    | Code::InvalidTopic
+                    | Code::FencedInstanceId
+            ),
+            _ => false,
+        };
+        if fatal {
+            return Err(classify("Reading from Kafka", error, self.consumer.events().notes.take_last_error()));
+        }
+        // librdkafka goes on by itself: reconnects, joins again, waits for the topic.
+        tracing::warn!(%error, "Reading from Kafka was interrupted.");
+        Ok(())
+    }
+}
+
+async fn sleep_until(retry: &Option<Retry>) {
+    match retry {
+        Some(retry) => tokio::time::sleep_until(retry.at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn to_record(settings: &mut RecordSettings, raw: &Raw) -> Result<Option<Record>, (Stage, Error)> {
+    let headers = match &raw.headers {
+        None => Vec::new(),
+        Some(headers) => convert_headers(settings, &raw.topic, headers).map_err(|e| (Stage::HeaderConverter, e))?,
+    };
+    let key = settings.key.to_connect(&raw.topic, &headers, raw.key.as_ref()).map_err(|e| (Stage::KeyConverter, e))?;
+    let value =
+        settings.value.to_connect(&raw.topic, &headers, raw.value.as_ref()).map_err(|e| (Stage::ValueConverter, e))?;
+    let record = Record {
+        topic: raw.topic.clone(),
+        partition: Some(raw.partition),
+        key,
+        value,
+        headers,
+        timestamp: raw.timestamp,
+        timestamp_type: raw.timestamp_type,
+        offset: Some(raw.offset),
+        source: None,
+    };
+    if settings.chain.is_empty() {
+        return Ok(Some(record));
+    }
+    settings.chain.apply(record).map_err(|e| (Stage::Transformation, e))
+}
+
+fn convert_headers(settings: &RecordSettings, topic: &str, headers: &OwnedHeaders) -> Result<Vec<Header>, Error> {
+    headers
+        .iter()
+        .map(|header| {
+            let bytes = header.value.map(Bytes::copy_from_slice);
+            let data = settings.header.to_connect_header(topic, header.key, bytes.as_ref())?;
+            Ok(Header { key: Str::from(header.key.to_owned()), schema: data.schema, value: data.value })
+        })
+        .collect()
+}
+
+fn list(partitions: &[TopicPartition]) -> String {
+    partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `topics` or `topics.regex`.
+struct Topics {
+    names: Vec<String>,
+    pattern: Option<JavaRegex>,
+    subscribed: Vec<String>,
+}
+
+impl Topics {
+    fn parse(context: &Context) -> Result<Self, Error> {
+        let get = |key: &str| context.config.get(key).map(|v| v.trim()).filter(|v| !v.is_empty());
+        match (get("topics"), get("topics.regex")) {
+            (Some(list), None) => {
+                let names = list.split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect();
+                Ok(Self { names, pattern: None, subscribed: Vec::new() })
+            }
+            (None, Some(pattern)) => {
+                let regex = JavaRegex::new(pattern)
+                    .map_err(|error| Error::config(format!("`topics.regex` is `{pattern}`: {error}")))?;
+                Ok(Self { names: Vec::new(), pattern: Some(regex), subscribed: Vec::new() })
+            }
+            _ => Err(Error::config("a sink needs exactly one of `topics` and `topics.regex`")),
+        }
+    }
+}
