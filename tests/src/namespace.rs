@@ -43,20 +43,36 @@ impl Namespace {
     /// `values` are given as `--set` takes them (`replicas=1`). The release, named like the namespace, is removed
     /// with the namespace.
     pub fn install(&mut self, values: &[&str]) -> Result<()> {
+        let chart = self.cluster.testbed().file("charts/barnabas").display().to_string();
+        self.install_chart(&chart, values)
+    }
+
+    /// As [`Self::install`], of another chart.
+    pub fn install_chart(&mut self, chart: &str, values: &[&str]) -> Result<()> {
+        self.releases.push(self.name.clone());
+        self.helm("install", chart, values)?;
+        say("the operator is available");
+        Ok(())
+    }
+
+    /// Upgrades what was installed, with these values and no others, to the chart of the repository.
+    pub fn upgrade(&self, values: &[&str]) -> Result<()> {
+        let chart = self.cluster.testbed().file("charts/barnabas").display().to_string();
+        self.helm("upgrade", &chart, values)?;
+        say("the operator is upgraded");
+        Ok(())
+    }
+
+    fn helm(&self, action: &str, chart: &str, values: &[&str]) -> Result<()> {
         let testbed = self.cluster.testbed();
-        let chart = testbed.file("charts/barnabas").display().to_string();
-        let release = self.name.clone();
-        let mut arguments =
-            vec!["install".to_owned(), release.clone(), chart, "--namespace".to_owned(), self.name.clone()];
         let (repository, tag) = testbed.image().rsplit_once(':').unwrap_or((testbed.image(), "latest"));
         let image = format!("image.repository={repository},image.tag={tag},image.pullPolicy=Never");
+        let mut arguments = vec![action, &self.name, chart, "--namespace", &self.name];
         for value in std::iter::once(image.as_str()).chain(values.iter().copied()) {
-            arguments.extend(["--set".to_owned(), value.to_owned()]);
+            arguments.extend(["--set", value]);
         }
-        arguments.extend(["--wait", "--timeout", "3m"].map(str::to_owned));
-        self.releases.push(release);
+        arguments.extend(["--wait", "--timeout", "3m"]);
         self.cluster.helm(arguments)?;
-        say("the operator is available");
         Ok(())
     }
 
