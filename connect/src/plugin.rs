@@ -99,7 +99,7 @@ pub enum ExactlyOnceSupport {
 
 /// The connector unit: plans the configurations of the tasks and watches the outside system for changes.
 #[async_trait]
-pub trait Connector: Send {
+pub trait Connector: Send + Sync {
     /// Checks what [`ConnectorPlugin::config_def`] cannot: keys that depend on each other, the outside system.
     /// The configuration has passed all other checks. It is called on a connector that was not started.
     async fn validate(&self, _config: &RawConfig) -> Vec<ConfigError> {
