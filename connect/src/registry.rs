@@ -76,13 +76,17 @@ impl Registry {
             .copied()
     }
 
-    /// The registered class that is nearest to an unknown one.
+    /// The registered class one of whose names is nearest to an unknown one.
     pub fn suggest(&self, class: &str) -> Option<&'static str> {
-        nearest(class, self.connectors.iter().map(|plugin| plugin.class())).or_else(|| {
-            let simple = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
-            let near = nearest(class.rsplit('.').next()?, self.connectors.iter().map(|plugin| simple(plugin.class())))?;
-            self.connectors.iter().map(|plugin| plugin.class()).find(|name| simple(name) == near)
-        })
+        let given = class.rsplit('.').next().unwrap_or(class);
+        let short = |plugin: &'static dyn ConnectorPlugin| {
+            names(plugin).flat_map(|name| {
+                let simple = simple(name);
+                [simple, simple.strip_suffix("Connector").unwrap_or(simple)]
+            })
+        };
+        let near = nearest(given, self.connectors.iter().flat_map(|plugin| short(*plugin)))?;
+        self.connectors.iter().find(|plugin| short(**plugin).any(|name| name == near)).map(|plugin| plugin.class())
     }
 
     /// The connector classes.
@@ -128,9 +132,13 @@ fn names(plugin: &'static dyn ConnectorPlugin) -> impl Iterator<Item = &'static 
     std::iter::once(plugin.class()).chain(plugin.aliases().iter().copied())
 }
 
+fn simple(class: &str) -> &str {
+    class.rsplit('.').next().unwrap_or(class)
+}
+
 /// Whether `given` is the simple name of a class, with or without the suffix at its end (`PluginUtils.simpleName`, `prunedName`).
 fn is_short(class: &str, given: &str, suffix: &str) -> bool {
-    let simple = class.rsplit('.').next().unwrap_or(class);
+    let simple = simple(class);
     given == simple || simple.strip_suffix(suffix).is_some_and(|pruned| given == pruned)
 }
 

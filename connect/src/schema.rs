@@ -430,6 +430,13 @@ impl SchemaBuilder {
         builder
     }
 
+    /// A `MAP` all of whose values are null (`SchemaBuilder.mapWithNullValues`).
+    pub(crate) fn map_with_null_values(key: SchemaRef) -> Self {
+        let mut builder = Self::new(SchemaKind::Map);
+        builder.schema.key = Some(key);
+        builder
+    }
+
     /// The logical type [`DECIMAL`] with a fixed scale (`Decimal.builder`).
     pub fn decimal(scale: i32) -> Self {
         Self::new(SchemaKind::Bytes).name(DECIMAL).parameter(SCALE, scale.to_string()).version(1)

@@ -1,7 +1,8 @@
 //! JSON as Jackson writes and reads it, because Connect's bytes are Jackson's.
 
-//mod read;
+mod read;
 mod write;
 
-//pub use read::{Node, Number, ParseError, parse};
+pub use read::{Node, Number, ParseError, parse};
+pub(crate) use read::{Reader, Token, unite};
 pub use write::{write_double, write_float, write_json, write_string};
