@@ -135,8 +135,8 @@ impl Process {
     }
 }
 
-/// Ends every process whose command line contains both texts, and all its descendants, with SIGKILL.
-/// The texts must hold a path of ours, so that nothing else can match.
+/// Ends every process of the named program that has `argument` on its command line, and all its descendants, with
+/// SIGKILL. The argument must be a path of ours, so that nothing else can match.
 pub fn kill_trees(program: &str, argument: &str) {
     let processes = Process::all();
     let mut children = BTreeMap::<u32, Vec<u32>>::new();
@@ -148,7 +148,9 @@ pub fn kill_trees(program: &str, argument: &str) {
         .filter(|process| {
             let line = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
             let line = String::from_utf8_lossy(&line);
-            process.pid != std::process::id() && line.starts_with(program) && line.contains(argument)
+            let mut words = line.split('\0');
+            words.next().is_some_and(|first| first.rsplit('/').next() == Some(program))
+                && words.any(|word| word == argument)
         })
         .map(|process| process.pid)
         .collect::<Vec<_>>();

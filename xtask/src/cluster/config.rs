@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 
-use super::{API_PORT, BRIDGE, BRIDGE_ADDRESS, Cluster, NODE, POD_NETWORK};
+use super::{API_PORT, BRIDGE, BRIDGE_ADDRESS, Cluster, NETWORK, NODE, POD_NETWORK};
 use crate::{run, tools::PAUSE_IMAGE};
 
 /// Writes all files.
@@ -50,7 +50,7 @@ current-context: barnabas-test
 fn network(folder: &Path) -> String {
     serde_json::json!({
         "cniVersion": "1.0.0",
-        "name": "barnabas-test",
+        "name": NETWORK,
         "plugins": [{
             "type": "bridge",
             "bridge": BRIDGE,
@@ -95,6 +95,7 @@ state = '{state}'
   runtime_type = 'io.containerd.runc.v2'
   [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
     BinaryName = '{runc}'
+    Root = '{runc_root}'
 [plugins.'io.containerd.nri.v1.nri']
   disable = true
 [plugins.'io.containerd.internal.v1.opt']
@@ -103,6 +104,7 @@ state = '{state}'
         root = path("root"),
         state = path("state"),
         opt = path("opt"),
+        runc_root = path("runc"),
         socket = cluster.socket().display(),
         cni = cluster.tools.cni.display(),
         conf = cluster.folder.join("cni").display(),

@@ -23,6 +23,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 pub use play::{Command, main};
+use stop::stop;
 
 use crate::{
     cache,
@@ -41,6 +42,8 @@ const SERVICE_NETWORK: &str = "10.96.0.0/24";
 const API_SERVICE: &str = "10.96.0.1";
 const API_PORT: u16 = 16443;
 const NODE: &str = "node1";
+/// Name of the pods' network.
+const NETWORK: &str = "barnabas-test";
 
 /// Clients of the API: they stop first, so that nothing restarts what stops after them.
 const CLIENTS: &[&str] = &["kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "dns"];
@@ -64,7 +67,7 @@ pub struct Cluster {
 
 impl Cluster {
     fn at(tools: Tools) -> Self {
-        let folder = cache::root().join("cluster");
+        let folder = folder();
         Self { daemons: Daemons::new(&folder), folder, tools }
     }
 
@@ -86,7 +89,7 @@ impl Cluster {
     /// The cluster that `cargo xtask cluster up` started.
     pub fn running() -> Result<Self> {
         let cluster = Self::at(Tools::get()?);
-        if !cluster.folder.join("env").is_file() {
+        if !cluster.folder.join("ready").is_file() {
             bail!("no cluster is up; start one with `cargo xtask cluster up`");
         }
         for name in CLIENTS.iter().chain(SERVERS) {
@@ -114,6 +117,7 @@ impl Cluster {
             self.stop();
         }
         fs::create_dir_all(&self.folder)?;
+        std::os::unix::fs::symlink(&self.tools.kube, self.folder.join("kube"))?;
         match owner {
             Owner::ThisProcess => daemon::write_record(&record, std::process::id()),
             Owner::User => Ok(fs::write(&record, "user\n")?),
@@ -155,8 +159,13 @@ impl Cluster {
         Ok(file)
     }
 
+    /// Stops everything and removes its state.
+    pub fn stop(&self) {
+        stop(&self.folder);
+    }
+
     fn socket(&self) -> PathBuf {
-        self.folder.join("containerd/containerd.sock")
+        socket(&self.folder)
     }
 
     /// A `kubectl` command on this cluster.
@@ -194,6 +203,16 @@ impl Cluster {
         run::output(self.ctr().args(["image", "import", "--local"]).arg(archive))?;
         Ok(())
     }
+}
+
+/// The cluster's state.
+fn folder() -> PathBuf {
+    cache::root().join("cluster")
+}
+
+/// Where containerd listens.
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("containerd/containerd.sock")
 }
 
 /// The `ip` program.

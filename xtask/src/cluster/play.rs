@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::{Cluster, Owner};
-use crate::{cache, image, progress, run, setup, tools::Tools};
+use crate::{cache, image, progress, run, setup};
 
 /// `cargo xtask cluster ...`
 #[derive(Subcommand)]
@@ -30,8 +30,7 @@ pub fn main(command: &Command) -> Result<bool> {
     match command {
         Command::Up(options) => up(options),
         Command::Down => {
-            let cluster = Cluster::at(Tools::get()?);
-            cluster.stop();
+            super::stop(&super::folder());
             Ok(true)
         }
     }

@@ -43,6 +43,7 @@ impl Cluster {
             })?;
             kafka::wait(&self.daemons)?;
             self.write_environment()?;
+            fs::write(self.folder.join("ready"), "")?;
             Ok(())
         })
     }
@@ -67,6 +68,10 @@ impl Cluster {
             if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
                 bail!("port {port} of 127.0.0.1, which the test cluster uses, is taken: {error}");
             }
+        }
+        // Its iptables rules and control groups would be in our way, and go with ours.
+        if TcpListener::bind(("0.0.0.0", 10250)).is_err() {
+            bail!("another kubelet runs on this machine (port 10250): the test cluster cannot share a machine with it");
         }
         // The limit of a unix socket's path is 107 bytes.
         let socket = self.socket();
