@@ -41,8 +41,9 @@ pub struct Controller {
     pub(super) first_open: Option<Millis>,
     /// When the newest worker joined.
     pub(super) last_join: Millis,
-    /// Whether homes were last computed with moves for balance.
-    pub(super) rebalanced: bool,
+    /// A worker has joined and is yet to get its share. Only that moves units for balance: what happens to one
+    /// connector moves no unit of another (invariant 2), and neither does a new leader (invariant 3).
+    pub(super) rebalance: bool,
     pub(super) was_learning: bool,
     pub(super) was_gathering: bool,
     pub(super) last_roll: Millis,
@@ -82,7 +83,7 @@ impl Controller {
             incarnations: 0,
             first_open: None,
             last_join: started,
-            rebalanced: false,
+            rebalance: false,
             was_learning: true,
             was_gathering: true,
             last_roll: started,
@@ -165,7 +166,8 @@ impl Controller {
                 let id = self.next_worker;
                 self.next_worker += 1;
                 self.worker_ids.insert(name.to_owned(), id);
-                self.workers.insert(id, Worker::new(name, pod.clone(), now));
+                let joining = self.synced || !pod.ready;
+                self.workers.insert(id, Worker::new(name, pod.clone(), joining, now));
                 id
             }
         };
@@ -195,7 +197,7 @@ impl Controller {
     pub fn session_up(&mut self, worker: &str, _now: Millis) {
         let Some(worker) = self.worker_ids.get(worker).and_then(|id| self.workers.get_mut(id)) else { return };
         worker.session = true;
-        worker.hello_sent = false;
+        worker.hello_sent = None;
         worker.heard = false;
         self.unplaced = true;
     }

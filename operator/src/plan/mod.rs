@@ -35,6 +35,8 @@ mod placing;
 mod pods;
 mod reports;
 mod restart;
+#[cfg(test)]
+mod simulation;
 mod status;
 mod summary;
 

@@ -115,9 +115,12 @@ pub(super) struct Worker {
     pub name: String,
     pub pod: PodState,
     pub first_seen: Millis,
+    /// Not found at work by this leader: it is to get its share.
+    pub joining: bool,
     /// A stream is open.
     pub session: bool,
-    pub hello_sent: bool,
+    /// When the present stream was greeted.
+    pub hello_sent: Option<Millis>,
     /// A report under our term came on the present stream.
     pub heard: bool,
     /// A report under our term ever came.
@@ -148,13 +151,14 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub fn new(name: &str, pod: PodState, now: Millis) -> Self {
+    pub fn new(name: &str, pod: PodState, joining: bool, now: Millis) -> Self {
         Self {
             name: name.to_owned(),
             pod,
             first_seen: now,
+            joining,
             session: false,
-            hello_sent: false,
+            hello_sent: None,
             heard: false,
             known: false,
             down_since: now,

@@ -107,7 +107,7 @@ impl Controller {
         let gather_until = self.first_open.map_or(Millis::MAX, |first| first.saturating_add(GATHER_MS));
         let gathering = !complete && now < gather_until;
         let settle_until = self.last_join.saturating_add(SETTLE_MS);
-        let rebalance = !learning && (complete || now >= settle_until);
+        let rebalance = self.rebalance && !learning && (complete || now >= settle_until);
         if self.was_learning != learning || self.was_gathering != gathering {
             (self.was_learning, self.was_gathering) = (learning, gathering);
             self.dirty_all();
@@ -115,14 +115,14 @@ impl Controller {
         if gathering && self.first_open.is_some() {
             wakeup.at(gather_until);
         }
-        if !complete {
+        if self.rebalance {
             wakeup.at(settle_until);
         }
-        if self.unplaced || (rebalance && !self.rebalanced) {
+        if self.unplaced || rebalance {
             self.choose_homes(rebalance);
         }
         self.unplaced = false;
-        self.rebalanced = rebalance;
+        self.rebalance &= !rebalance;
         for id in self.ungiven.clone() {
             let Some(unit) = self.unit(id) else {
                 self.ungiven.remove(&id);
@@ -196,14 +196,18 @@ impl Controller {
         let ids: Vec<WorkerId> = self.worker_ids.values().copied().collect();
         for id in ids {
             let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.session) else { continue };
-            if !worker.hello_sent {
-                worker.hello_sent = true;
+            let patience = worker.hello_sent.map(|sent| sent + REPUSH_MS);
+            if !worker.heard && patience.is_none_or(|until| now >= until) {
+                worker.hello_sent = Some(now);
                 let epoch = Some(Epoch::hello(self.options.term));
                 let body = Some(directive::Body::Hello(Hello { operator: self.options.operator.clone() }));
                 let push = Action::Push { worker: worker.name.clone(), directive: Directive { epoch, body } };
                 self.actions.push(push);
             }
             if !worker.heard {
+                if let Some(until) = worker.hello_sent.map(|sent| sent + REPUSH_MS) {
+                    wakeup.at(until);
+                }
                 continue;
             }
             let unacknowledged = worker.reported_revision < worker.pushed_revision;

@@ -28,8 +28,12 @@ impl Controller {
         if !worker.heard {
             worker.heard = true;
             worker.dirty = true;
-            worker.fenced = false;
+            let returns = std::mem::take(&mut worker.fenced);
+            let joins = std::mem::take(&mut worker.joining) && report.units.is_empty();
             self.unplaced = true;
+            if returns || joins {
+                self.rebalance = true;
+            }
             if !worker.known {
                 worker.known = true;
                 self.last_join = now;
