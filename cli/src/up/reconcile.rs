@@ -1,0 +1,447 @@
+//! Keeps the control loops told of what the manifests say.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anyhow::Result;
+use barnabas_crds::{
+    Condition, ConnectorPlugin, KafkaConnector, KafkaConnectorStatus,
+    conditions::{self, reasons, types},
+    labels,
+};
+use barnabas_operator::{
+    drive::{Clock, Input},
+    plan::{ClusterSpec, ConnectorSpec},
+};
+use barnabas_worker::WorkerConfig;
+
+use super::{
+    Bootstrap, Kafka, Screen,
+    host::{Host, Pending, Told},
+    objects::Objects,
+    runtime::Runtime,
+    security,
+    translate,
+};
+use crate::manifests::{Folder, Key, Located, Path, Problem, Severity};
+
+/// Annotation on either kind: a line that `up` prints once the resource is ready. `{dir}` in it becomes the folder.
+const NOTE: &str = "barnabas.dev/note";
+
+/// Everything that runs.
+pub struct Up {
+    objects: Objects,
+    pending: Arc<Pending>,
+    clock: Clock,
+    screen: Screen,
+    dir: PathBuf,
+    folder: Folder,
+    runtimes: BTreeMap<Key, Runtime>,
+    /// Private files that hold what clients need of Secrets.
+    private: BTreeMap<Key, security::Files>,
+    /// What the loops were told of connectors, and which loop.
+    told: BTreeMap<Key, (Key, ConnectorSpec)>,
+    /// Connectors whose loop has been asked to stop them, with that loop's cluster.
+    leaving: BTreeMap<Key, Key>,
+    /// Annotations that were acted on, by name without prefix, with their value then. A manifest keeps its annotation,
+    /// so what is done has to be remembered: it is done again when its value changes, or it was away.
+    done: BTreeMap<Key, BTreeMap<&'static str, String>>,
+    said: BTreeSet<String>,
+    noted: BTreeSet<Key>,
+    servers: BTreeMap<Key, Bootstrap>,
+}
+
+impl Up {
+    /// Nothing runs yet. `dir` is the folder as the user named it.
+    pub fn new(objects: Objects, pending: Arc<Pending>, clock: Clock, screen: Screen, dir: PathBuf) -> Self {
+        Self {
+            objects,
+            pending,
+            clock,
+            screen,
+            dir,
+            folder: Folder::default(),
+            runtimes: BTreeMap::new(),
+            private: BTreeMap::new(),
+            told: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            done: BTreeMap::new(),
+            said: BTreeSet::new(),
+            noted: BTreeSet::new(),
+            servers: BTreeMap::new(),
+        }
+    }
+
+    /// What the loops have asked for.
+    pub fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    /// The resources.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    /// True when the folder holds neither cluster nor connector.
+    pub fn is_empty(&self) -> bool {
+        self.folder.clusters.is_empty() && self.folder.connectors.is_empty()
+    }
+
+    /// The Kafkas in use.
+    pub fn bootstrap_servers(&self) -> BTreeSet<String> {
+        self.servers.values().map(|bootstrap| bootstrap.servers.clone()).collect()
+    }
+
+    /// Makes everything as the folder says.
+    ///
+    /// # Errors
+    /// When the embedded broker is needed and does not start.
+    pub async fn follow(&mut self, folder: Folder, kafka: &mut Kafka) -> Result<()> {
+        // What was put right is forgotten, so that it is said again should it come back.
+        let still: BTreeSet<String> = folder.problems.iter().map(ToString::to_string).collect();
+        self.said.retain(|said| still.contains(said));
+        self.say_problems(&folder.problems);
+        self.folder = folder;
+        self.reconcile(kafka).await
+    }
+
+    /// Does what the loops have asked for.
+    ///
+    /// # Errors
+    /// As [`Self::follow`].
+    pub async fn settle(&mut self, kafka: &mut Kafka) -> Result<()> {
+        let mut again = false;
+        for told in self.pending.take() {
+            match told {
+                Told::AnnotationDone { connector, annotation, value } => {
+                    let name = translate::annotation_name(annotation);
+                    self.done.entry(connector).or_default().insert(name, value);
+                    again = true;
+                }
+                Told::Released { cluster, connector, uid } => {
+                    if self.leaving.get(&connector) == Some(&cluster) {
+                        self.released(&connector, &uid).await;
+                        again = true;
+                    }
+                }
+                Told::Drained { cluster, worker, uid } => {
+                    if let Some(runtime) = self.runtimes.get_mut(&cluster) {
+                        runtime.remove(&worker, &uid).await;
+                    }
+                }
+            }
+        }
+        if again { self.reconcile(kafka).await } else { Ok(()) }
+    }
+
+    /// Stops every cluster. The resources stay as they last were.
+    pub async fn stop(&mut self) {
+        for (_, runtime) in std::mem::take(&mut self.runtimes) {
+            runtime.stop().await;
+        }
+        for (_, files) in std::mem::take(&mut self.private) {
+            files.remove();
+        }
+    }
+
+    /// Says `text` unless it was said since the folder last changed.
+    pub fn say_once(&mut self, text: &str) {
+        if self.said.insert(text.to_owned()) {
+            self.screen.line(text);
+        }
+    }
+
+    /// Prints the notes of resources that have become ready.
+    pub fn notes(&mut self) {
+        for (key, connector) in self.objects.connectors() {
+            let conditions = connector.status.as_ref().map_or(&[][..], |status| &status.conditions);
+            let ready = conditions::find(conditions, types::READY);
+            let ready = ready.is_some_and(|ready| ready.status == conditions::ConditionStatus::True);
+            let note = connector.metadata.annotations.as_ref().and_then(|annotations| annotations.get(NOTE));
+            if let (true, Some(note)) = (ready, note)
+                && self.noted.insert(key.clone())
+            {
+                let note = note.replace("{dir}", &self.dir.display().to_string());
+                self.screen.line(&format!("{key}: {}", note.trim_end()));
+            }
+        }
+    }
+
+    /// Writes the workers' plugins into the clusters' status, once.
+    pub fn refresh_plugins(&self) {
+        let clusters = self.objects.clusters();
+        for (key, runtime) in &self.runtimes {
+            let known = clusters.get(key).and_then(|cluster| cluster.status.as_ref());
+            if known.is_some_and(|status| status.connector_plugins.is_empty()) {
+                let plugins = runtime.plugins().into_iter().map(|plugin| ConnectorPlugin {
+                    class: plugin.class,
+                    type_: plugin.r#type,
+                    version: plugin.version,
+                });
+                let plugins: Vec<ConnectorPlugin> = plugins.collect();
+                self.objects.cluster_status(key, |status| status.connector_plugins = plugins);
+            }
+        }
+    }
+
+    async fn reconcile(&mut self, kafka: &mut Kafka) -> Result<()> {
+        let new = self.clusters(kafka).await?;
+        self.connectors().await;
+        for cluster in new {
+            if let Some(runtime) = self.runtimes.get(&cluster) {
+                runtime.synced().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts, changes and stops clusters. Returns those whose loop is new.
+    async fn clusters(&mut self, kafka: &mut Kafka) -> Result<Vec<Key>> {
+        for key in self.objects.clusters().into_keys() {
+            if !self.folder.clusters.contains_key(&key) {
+                self.stop_cluster(&key).await;
+                self.forget_files(&key);
+                self.objects.remove_cluster(&key);
+            }
+        }
+        let mut new = Vec::new();
+        let clusters: Vec<_> = self.folder.clusters.iter().map(|(key, cluster)| (key.clone(), cluster.clone())).collect();
+        for (key, cluster) in clusters {
+            let stored = self.objects.put_cluster(&key, &cluster.resource, self.clock.now());
+            let spec = &cluster.resource.spec;
+            let bootstrap = kafka.bootstrap(&spec.bootstrap_servers, spec.is_embedded()).await?;
+            let config = match self.worker_config(&key, &cluster, &bootstrap) {
+                Ok(config) => config,
+                Err(message) => {
+                    self.refuse_cluster(&key, &cluster, &message);
+                    continue;
+                }
+            };
+            if self.runtimes.get(&key).is_some_and(|runtime| *runtime.config() != config) {
+                self.screen.line(&format!("cluster {key}: its configuration has changed; its workers start anew"));
+                self.stop_cluster(&key).await;
+            }
+            if !self.runtimes.contains_key(&key) {
+                let host = Host {
+                    cluster: key.clone(),
+                    objects: self.objects.clone(),
+                    pending: self.pending.clone(),
+                    clock: self.clock,
+                };
+                if self.servers.insert(key.clone(), bootstrap.clone()).as_ref() != Some(&bootstrap) {
+                    let which = if bootstrap.embedded { "the embedded Kafka" } else { "the Kafka" };
+                    self.screen.line(&format!("cluster {key}: on {which} at {}", bootstrap.servers));
+                }
+                self.runtimes.insert(key.clone(), Runtime::start(config, self.clock, host));
+                new.push(key.clone());
+            }
+            let mut plan = ClusterSpec::new(key.name.clone(), spec.replicas());
+            plan.generation = stored.metadata.generation.unwrap_or(1);
+            plan.reconciliation_paused = labels::reconciliation_paused(&stored.metadata);
+            // Workers of this process do not get lost.
+            plan.unreachable_delay_ms = 0;
+            if let Some(runtime) = self.runtimes.get_mut(&key)
+                && let Err(error) = runtime.scale(plan).await
+            {
+                self.refuse_cluster(&key, &cluster, &format!("{error:#}"));
+            }
+        }
+        Ok(new)
+    }
+
+    fn worker_config(
+        &mut self,
+        key: &Key,
+        cluster: &Located<barnabas_crds::ConnectCluster>,
+        bootstrap: &Bootstrap,
+    ) -> Result<WorkerConfig, String> {
+        let spec = &cluster.resource.spec;
+        let files = security::Files::of(spec, &self.folder, key)?;
+        let security = files.as_ref().map(|files| files.security.clone()).unwrap_or_default();
+        match files {
+            Some(files) => drop(self.private.insert(key.clone(), files)),
+            None => self.forget_files(key),
+        }
+        translate::worker_config(spec, key, bootstrap, security)
+    }
+
+    fn refuse_cluster(&mut self, key: &Key, cluster: &Located<barnabas_crds::ConnectCluster>, message: &str) {
+        self.say_problems(&[cluster.problem(Severity::Error, &Path::of(["spec"]), message)]);
+        let now = self.clock.now();
+        self.objects.cluster_status(key, |status| {
+            let ready = Condition::new(types::READY, false, reasons::INVALID_CONFIGURATION, message);
+            status.conditions = conditions::merge(&status.conditions, vec![ready], now);
+        });
+    }
+
+    fn forget_files(&mut self, key: &Key) {
+        if let Some(files) = self.private.remove(key) {
+            files.remove();
+        }
+    }
+
+    async fn stop_cluster(&mut self, key: &Key) {
+        if let Some(runtime) = self.runtimes.remove(key) {
+            runtime.stop().await;
+        }
+        self.servers.remove(key);
+        // Its workers have stopped, so nothing of its connectors runs.
+        let gone: Vec<Key> = self.told.iter().filter(|(_, (cluster, _))| cluster == key).map(|(it, _)| it.clone()).collect();
+        for connector in gone {
+            let uid = self.told.get(&connector).map(|(_, spec)| spec.uid.clone()).unwrap_or_default();
+            self.released(&connector, &uid).await;
+        }
+    }
+
+    /// Nothing of the connector runs any more.
+    async fn released(&mut self, connector: &Key, uid: &str) {
+        self.leaving.remove(connector);
+        if let Some((cluster, _)) = self.told.remove(connector)
+            && let Some(runtime) = self.runtimes.get(&cluster)
+        {
+            runtime.tell(Input::ConnectorGone { key: connector.name.clone() }).await;
+        }
+        if self.objects.connector(connector).is_some_and(|it| it.metadata.deletion_timestamp.is_some()) {
+            self.objects.remove_connector(connector, uid);
+            self.done.remove(connector);
+            self.noted.remove(connector);
+        }
+    }
+
+    async fn connectors(&mut self) {
+        for (key, stored) in self.objects.connectors() {
+            if !self.folder.connectors.contains_key(&key) && !self.leaving.contains_key(&key) {
+                let stored = self.objects.delete_connector(&key).unwrap_or(stored);
+                self.leave(&key, &stored).await;
+            }
+        }
+        let connectors: Vec<_> = self.folder.connectors.iter().map(|(key, it)| (key.clone(), it.clone())).collect();
+        for (key, written) in connectors {
+            // Its old units are still stopping; it is looked at again when they have.
+            if !self.leaving.contains_key(&key) {
+                self.connector(&key, &written).await;
+            }
+        }
+    }
+
+    async fn connector(&mut self, key: &Key, written: &Located<KafkaConnector>) {
+        let old = self.objects.connector(key);
+        let problems = written.resource.spec.problems(old.as_ref().map(|old| &old.spec));
+        if let Some(problem) = problems.first() {
+            let path = Path::parse(&problem.field);
+            self.say_problems(&[written.problem(Severity::Error, &path, &problem.message)]);
+            return;
+        }
+        let mut resource = written.resource.clone();
+        self.drop_done_annotations(key, &mut resource, old.is_none());
+        let stored = self.objects.put_connector(key, &resource, self.clock.now());
+        let cluster = self.folder.cluster_of(written).map(|cluster| cluster.key.clone());
+        let at_home = |cluster: &Key| self.runtimes.contains_key(cluster);
+        match (self.told.get(key), cluster) {
+            (Some((home, _)), Some(cluster)) if *home != cluster => self.leave(key, &stored).await,
+            (Some(_), None) => self.leave(key, &stored).await,
+            (told, Some(cluster)) if at_home(&cluster) => {
+                let spec = translate::connector(&stored, &self.folder, key);
+                if told.is_none_or(|(_, old)| *old != spec) {
+                    if let Some(problem) = &spec.problem {
+                        let path = Path::parse(&problem.message);
+                        self.say_problems(&[written.unlocated(Severity::Error, &path, &problem.message)]);
+                    }
+                    self.told.insert(key.clone(), (cluster.clone(), spec.clone()));
+                    let input = Input::Connector { key: key.name.clone(), spec: Box::new(spec) };
+                    if let Some(runtime) = self.runtimes.get(&cluster) {
+                        runtime.tell(input).await;
+                    }
+                }
+            }
+            // A cluster that was refused; its own status says why.
+            (_, Some(_)) => self.unplaced(key, &stored, reasons::NO_WORKERS, "Its ConnectCluster has no workers."),
+            (None, None) => match labels::cluster(&stored.metadata) {
+                Some(name) => {
+                    let message = format!(
+                        "ConnectCluster {name:?} does not exist in namespace {:?}; the label {} names it.",
+                        key.namespace,
+                        labels::CLUSTER
+                    );
+                    self.unplaced(key, &stored, reasons::CLUSTER_NOT_FOUND, &message);
+                }
+                None => {
+                    let message = format!("The label {} is missing: it names the ConnectCluster.", labels::CLUSTER);
+                    self.unplaced(key, &stored, reasons::CLUSTER_LABEL_MISSING, &message);
+                }
+            },
+        }
+    }
+
+    /// An annotation that was acted on is gone from the resource, as on Kubernetes, though it is still in the manifest.
+    /// One that a connector is born with asks for nothing: it has just been started.
+    fn drop_done_annotations(&mut self, key: &Key, connector: &mut KafkaConnector, born: bool) {
+        for name in [labels::RESTART, labels::RESTART_TASK] {
+            let written = labels::annotation(&connector.metadata, name);
+            let written = written.map(|(full, value)| (full.to_owned(), value.to_owned()));
+            let done = self.done.entry(key.clone()).or_default();
+            match written {
+                None => drop(done.remove(name)),
+                Some((full, value)) => {
+                    if born {
+                        done.insert(name, value.clone());
+                    }
+                    if done.get(name) == Some(&value)
+                        && let Some(annotations) = &mut connector.metadata.annotations
+                    {
+                        annotations.remove(&full);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the connector's loop to stop it; [`Self::released`] follows, at once when no loop knows it.
+    async fn leave(&mut self, key: &Key, stored: &KafkaConnector) {
+        let uid = stored.metadata.uid.clone().unwrap_or_default();
+        let Some((cluster, spec)) = self.told.get(key) else {
+            self.released(key, &uid).await;
+            return;
+        };
+        let cluster = cluster.clone();
+        let spec = ConnectorSpec { deleted: true, ..spec.clone() };
+        match self.runtimes.get(&cluster) {
+            Some(runtime) => {
+                self.leaving.insert(key.clone(), cluster);
+                runtime.tell(Input::Connector { key: key.name.clone(), spec: Box::new(spec) }).await;
+            }
+            None => self.released(key, &uid).await,
+        }
+    }
+
+    fn unplaced(&self, key: &Key, stored: &KafkaConnector, reason: &str, message: &str) {
+        let old = stored.status.clone().unwrap_or_default();
+        let generation = stored.metadata.generation;
+        let ready = Condition::new(types::READY, false, reason, message).observed(generation);
+        let status = KafkaConnectorStatus {
+            conditions: conditions::merge(&old.conditions, vec![ready], self.clock.now()),
+            observed_generation: generation,
+            tasks_max: i32::try_from(stored.spec.tasks_max()).unwrap_or(i32::MAX),
+            summary: Some("0/0".to_owned()),
+            ..KafkaConnectorStatus::default()
+        };
+        if status != old {
+            self.objects.connector_status(key, status);
+        }
+    }
+
+    /// Prints problems that are new.
+    fn say_problems(&mut self, problems: &[Problem]) {
+        for problem in problems {
+            self.say_once(&problem.to_string());
+        }
+    }
+}
