@@ -109,6 +109,9 @@ fn chart_watches_all_namespaces_by_a_cluster_role() {
     assert!(arguments.contains(&"--worker-image=r.example/b:v7".to_owned()), "{arguments:?}");
     assert!(arguments.contains(&"--worker-image-pull-policy=Never".to_owned()), "{arguments:?}");
     assert_eq!(container(&documents)["image"], "r.example/b:v7");
+    let labels = "--operator-labels=app.kubernetes.io/component=operator,app.kubernetes.io/instance=letters,\
+        app.kubernetes.io/name=barnabas";
+    assert!(arguments.iter().any(|argument| argument == labels), "{arguments:?}");
     assert!(of_kind(&documents, "ClusterRole").iter().any(|role| role["metadata"]["name"] == ROLE));
     let roles = of_kind(&documents, "Role");
     assert_eq!(roles.len(), 1, "the leader's Lease");
@@ -141,8 +144,8 @@ fn chart_gives_the_operator_no_more_than_it_needs() {
     let roles = of_kind(&documents, "Role");
     let role = roles.iter().find(|role| role["metadata"]["name"] == ROLE).unwrap();
     let words = |rule: &Value, field: &str| Vec::<String>::deserialize(&rule[field]).unwrap();
-    let mut rules = role["rules"].as_array().unwrap().iter();
-    for rule in rules.clone() {
+    let rules = role["rules"].as_array().unwrap();
+    for rule in rules {
         for field in ["apiGroups", "resources", "verbs"] {
             assert!(!words(rule, field).iter().any(|word| word.contains('*')), "{rule}");
         }
@@ -153,9 +156,12 @@ fn chart_gives_the_operator_no_more_than_it_needs() {
             assert!(!words(rule, "verbs").iter().any(|word| word == verb), "{rule}");
         }
     }
-    let secrets = rules.find(|rule| words(rule, "resources").contains(&"secrets".to_owned())).unwrap();
+    let secrets = rules.iter().find(|rule| words(rule, "resources").contains(&"secrets".to_owned())).unwrap();
     assert_eq!(words(secrets, "resources"), ["secrets"]);
-    assert_eq!(words(secrets, "verbs"), ["get", "create", "patch", "delete"], "no list and no watch");
+    assert_eq!(words(secrets, "verbs"), ["get", "create", "patch"], "no list and no watch");
+    for rule in rules.iter().filter(|rule| words(rule, "verbs").contains(&"delete".to_owned())) {
+        assert_eq!(words(rule, "resources"), ["pods"], "what it makes goes with its owner");
+    }
 }
 
 #[test]
@@ -189,6 +195,7 @@ fn chart_passes_on_what_pods_are_given() {
         "extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=http://proxy",
         "imagePullSecrets[0].name=one,imagePullSecrets[1].name=two",
         "serviceAccount.create=false,serviceAccount.name=mine,workerImage=w:1,logging.level=debug",
+        "networkPolicies.create=false,extraArgs[0]=--lease-duration-ms=3000",
     ]);
     let template = &deployment(&documents)["spec"]["template"];
     assert_eq!(template["metadata"]["annotations"]["a"], "b");
@@ -201,7 +208,12 @@ fn chart_passes_on_what_pods_are_given() {
     assert_eq!(pod["serviceAccountName"], "mine");
     assert!(of_kind(&documents, "ServiceAccount").is_empty());
     let arguments = arguments(&documents);
-    for expected in ["--worker-image=w:1", "--worker-image-pull-secrets=one,two"] {
+    for expected in [
+        "--worker-image=w:1",
+        "--worker-image-pull-secrets=one,two",
+        "--no-network-policies",
+        "--lease-duration-ms=3000",
+    ] {
         assert!(arguments.iter().any(|argument| argument == expected), "{expected} in {arguments:?}");
     }
     let env = container(&documents)["env"].as_array().unwrap();
