@@ -10,6 +10,7 @@ mod daemon;
 mod generate;
 mod image;
 mod kafka;
+mod licences;
 mod maven;
 mod oci;
 mod progress;

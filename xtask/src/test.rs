@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     cache,
     cluster::{Cluster, Owner},
-    image, maven, progress, run, setup,
+    image, licences, maven, progress, run, setup,
 };
 
 /// A scenario that takes longer is stuck; its own waits are bounded far below.
@@ -70,16 +70,24 @@ impl Tally {
         }
     }
 
-    /// A step that passes or fails as a whole.
+    /// A program that passes or fails as a whole.
     fn check(&mut self, name: &str, command: &mut Command) -> Result<()> {
-        let passed = progress::step(name, || {
+        self.own_check(name, || {
             if !run::shown(command)? {
-                bail!("{name}");
+                bail!("{} failed", run::display(command));
             }
             Ok(())
-        });
+        })
+    }
+
+    /// A check of our own that passes or fails as a whole.
+    fn own_check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
+        let outcome = progress::step(name, check);
         run::check_interrupted()?;
-        self.record(name, passed.is_ok());
+        if let Err(error) = &outcome {
+            eprintln!("{error:#}");
+        }
+        self.record(name, outcome.is_ok());
         Ok(())
     }
 
@@ -161,6 +169,7 @@ pub fn main(options: &Options) -> Result<bool> {
 fn unit(tally: &mut Tally) -> Result<()> {
     setup::unit()?;
     tally.check("format", run::cargo().args(["fmt", "--all", "--check"]))?;
+    tally.own_check("licences", licences::check)?;
     // The program `barnabas` is built without its embedded broker here: that alone is 500 crates.
     let lint = ["--all-targets", "--", "--deny", "warnings"];
     let but_cli = ["clippy", "--workspace", "--exclude", "barnabas"];
