@@ -157,7 +157,7 @@ impl Resource {
     /// The rules between fields, and what is accepted without being followed.
     fn check(&self, problems: &mut Vec<Problem>) {
         let (origin, wrong, warnings) = match self {
-            Self::Cluster(it) => (&it.origin, it.resource.spec.problems(), it.resource.warnings()),
+            Self::Cluster(it) => (&it.origin, it.resource.problems(), it.resource.warnings()),
             Self::Connector(it) => (&it.origin, it.resource.spec.problems(None), it.resource.spec.warnings()),
             Self::Secret(_) | Self::ConfigMap(_) => return,
         };

@@ -48,16 +48,18 @@ pub fn worker_config(
     let mut config = spec
         .config_strings()
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))?;
+    // One machine: as many replicas as the broker itself thinks right (KIP-464), and on the embedded one a position that
+    // is seen at once is worth more than a commit saved.
+    let mut defaults = vec![("offset.storage.replication.factor", "-1")];
     if bootstrap.embedded {
-        // One broker, one machine: there is nothing to replicate to, and a position that is seen at once is worth
-        // more than a commit saved.
-        for (name, value) in [
+        defaults = vec![
             ("offset.storage.replication.factor", "1"),
             ("offset.storage.partitions", "1"),
             ("offset.flush.interval.ms", "1000"),
-        ] {
-            config.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-        }
+        ];
+    }
+    for (name, value) in defaults {
+        config.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
     Ok(WorkerConfig {
         cluster: key.name.clone(),
