@@ -54,6 +54,9 @@ impl ClientContext for ClientNotes {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Notes { connector, task, last_error, .. } = &*self.0;
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return; // Not an error: a reader asked to be told.
+        }
         tracing::warn!(target: "barnabas::kafka", connector, task, error = %error, reason, "The Kafka client lost a broker.");
         let mut last = last_error.lock();
         // "All brokers are down" only repeats what the error before it explained.

@@ -128,6 +128,7 @@ fn client(clients: &ClientFactory, group: &str, committed: bool) -> Result<BaseC
 
 fn read_topic(clients: &ClientFactory, group: &str, topic: &str) -> Result<Snapshot, Error> {
     let doing = || format!("Reading the offsets topic `{topic}`");
+    let started = Instant::now();
     let consumer = client(clients, group, true)?;
     let fail = |error: KafkaError| {
         consumer.poll(Duration::ZERO);
@@ -149,6 +150,7 @@ fn read_topic(clients: &ClientFactory, group: &str, topic: &str) -> Result<Snaps
         assignment.add_partition_offset(topic, *partition, Offset::Beginning).map_err(fail)?;
     }
     consumer.assign(&assignment).map_err(fail)?;
+    let asked = started.elapsed();
     let deadline = Instant::now() + READ_DEADLINE;
     let mut open: HashSet<i32> = partitions.into_iter().collect();
     let mut snapshot = Snapshot::new();
@@ -169,6 +171,8 @@ fn read_topic(clients: &ClientFactory, group: &str, topic: &str) -> Result<Snaps
             }
         }
     }
+    let read = started.elapsed();
+    tracing::debug!(topic, connectors = snapshot.len(), ?asked, ?read, "Read the offsets topic.");
     Ok(snapshot)
 }
 

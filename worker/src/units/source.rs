@@ -69,6 +69,7 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SourceTask>) -> Resu
         in_flight,
         offsets,
         writer,
+        confirmed: Vec::new(),
     };
     let result = match task.start(handed, (*context.config).clone()).await {
         Ok(()) => running.go(task.as_mut()).await,
@@ -122,6 +123,26 @@ struct Running {
     in_flight: Arc<InFlight>,
     offsets: Arc<StoredOffsets>,
     writer: Arc<Closing<OffsetsWriter>>,
+    /// Committed, and the task was not told yet.
+    confirmed: Vec<SourcePosition>,
+}
+
+/// How long a poll may go on before the task is told of a commit.
+const CONFIRM: Duration = Duration::from_secs(1);
+
+/// How waiting for a poll ended.
+enum Polled {
+    Done(Result<Vec<Record>, Error>),
+    /// The poll was dropped, or not begun; look again.
+    Again,
+    Stop(Result<(), Error>),
+}
+
+async fn pending_or<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Running {
@@ -135,51 +156,74 @@ impl Running {
         let mut pause = Duration::from_millis(100);
         context.show_target();
         let outcome = loop {
+            if let Err(error) = self.confirm(task).await {
+                break Err(error);
+            }
             let started = Instant::now();
-            tokio::select! {
-                biased;
-                () = context.stop.cancelled() => break Ok(()),
-                error = in_flight.failure() => break Err(error),
-                changed = target.changed() => {
-                    if changed.is_err() {
-                        break Ok(());
+            let mut poll = (!context.paused()).then(|| task.poll());
+            let polled = loop {
+                tokio::select! {
+                    biased;
+                    () = context.stop.cancelled() => break Polled::Stop(Ok(())),
+                    error = in_flight.failure() => break Polled::Stop(Err(error)),
+                    changed = target.changed() => {
+                        if changed.is_err() {
+                            break Polled::Stop(Ok(()));
+                        }
+                        context.show_target();
+                        break Polled::Again;
                     }
-                    context.show_target();
+                    _ = flush.tick() => {
+                        if let Err(error) = self.commit().await {
+                            break Polled::Stop(Err(error));
+                        }
+                    }
+                    // The task is told of commits between polls. A poll that waits for news must not
+                    // hold that up; one that is just at work is left in peace, and is never dropped twice
+                    // for the same commit, so that a slow one gets done.
+                    () = tokio::time::sleep(CONFIRM), if !self.confirmed.is_empty() => break Polled::Again,
+                    result = pending_or(&mut poll) => break Polled::Done(result),
                 }
-                _ = flush.tick() => {
-                    if let Err(error) = self.commit(task).await {
+            };
+            drop(poll);
+            match polled {
+                Polled::Stop(outcome) => break outcome,
+                Polled::Again => {}
+                Polled::Done(Ok(records)) if records.is_empty() => {
+                    // The task should have waited; it must not spin a core all the same.
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Polled::Done(Ok(records)) => {
+                    context.status.counters.batches.observe(started.elapsed());
+                    context.status.counters.polled.fetch_add(records.len() as u64, Relaxed);
+                    pause = Duration::from_millis(100);
+                    context.status.clear_error();
+                    if let Err(error) = self.send(records).await {
                         break Err(error);
                     }
                 }
-                polled = task.poll(), if !context.paused() => match polled {
-                    Ok(records) if records.is_empty() => {
-                        // The task should have waited; it must not spin a core all the same.
-                        tokio::time::sleep(Duration::from_millis(5)).await;
+                Polled::Done(Err(error)) if error.code() == ErrorCode::Retriable => {
+                    context.status.counters.retries.fetch_add(1, Relaxed);
+                    context.status.warn(&error);
+                    tracing::warn!(%error, retry_in = ?pause, "Polling failed and is tried again.");
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = context.stop.cancelled() => break Ok(()),
                     }
-                    Ok(records) => {
-                        context.status.counters.batches.observe(started.elapsed());
-                        context.status.counters.polled.fetch_add(records.len() as u64, Relaxed);
-                        pause = Duration::from_millis(100);
-                        context.status.clear_error();
-                        if let Err(error) = self.send(records).await {
-                            break Err(error);
-                        }
-                    }
-                    Err(error) if error.code() == ErrorCode::Retriable => {
-                        context.status.counters.retries.fetch_add(1, Relaxed);
-                        context.status.warn(&error);
-                        tracing::warn!(%error, retry_in = ?pause, "Polling failed and is tried again.");
-                        tokio::select! {
-                            () = tokio::time::sleep(pause) => {}
-                            () = context.stop.cancelled() => break Ok(()),
-                        }
-                        pause = (pause * 2).min(Duration::from_secs(30));
-                    }
-                    Err(error) => break Err(error),
-                },
+                    pause = (pause * 2).min(Duration::from_secs(30));
+                }
+                Polled::Done(Err(error)) => break Err(error),
             }
         };
         self.finish(task, outcome).await
+    }
+
+    /// Tells the task what was committed since it was told last.
+    async fn confirm(&mut self, task: &mut dyn SourceTask) -> Result<(), Error> {
+        if self.confirmed.is_empty() {
+            return Ok(());
+        }
+        task.committed(&std::mem::take(&mut self.confirmed)).await
     }
 
     /// Waits, within bounds, for what is in flight, and commits what Kafka has.
@@ -189,7 +233,11 @@ impl Running {
             let pending = self.in_flight.tracker.lock().pending();
             tracing::warn!(pending, "Kafka has not acknowledged everything; the rest will be read again.");
         }
-        match (outcome, self.commit(task).await) {
+        let committed = match self.commit().await {
+            Ok(()) => self.confirm(task).await,
+            failed => failed,
+        };
+        match (outcome, committed) {
             (Ok(()), committed) => committed,
             (Err(error), Ok(())) => Err(error),
             (Err(error), Err(second)) => {
@@ -304,7 +352,7 @@ impl Running {
     }
 
     /// Writes the offsets of acknowledged records. Fails only for good; else the next commit tries again.
-    async fn commit(&mut self, task: &mut dyn SourceTask) -> Result<(), Error> {
+    async fn commit(&mut self) -> Result<(), Error> {
         if self.context.shared.reach.borrow().error.is_some() {
             return Ok(()); // Known to be in vain; a transaction begun now would only time out.
         }
@@ -332,7 +380,10 @@ impl Running {
             self.context.status.set_position(position.partition.to_string(), position.offset.to_string());
         }
         tracing::debug!(partitions = positions.len(), "Committed source offsets.");
-        task.committed(&positions).await
+        let newer: HashSet<_> = positions.iter().map(|p| Arc::as_ptr(&p.partition)).collect();
+        self.confirmed.retain(|p| !newer.contains(&Arc::as_ptr(&p.partition)));
+        self.confirmed.extend(positions);
+        Ok(())
     }
 }
 
