@@ -5,7 +5,7 @@
 //! sees exactly which line was lost, repeated or moved.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fs,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
@@ -23,13 +23,15 @@ const LONGEST: usize = 1000;
 /// The text file; written when it is missing.
 pub fn get(module: &Path) -> Result<PathBuf> {
     let artifact = Artifact::new("corpus")
-        .input(format!("{LINES} {LONGEST}"))
+        .input(format!("{LINES} lines up to {LONGEST} bytes of what kube is built from"))
         .file(&module.join("go.mod"))?
         .file(&module.join("go.sum"))?;
     let folder = artifact.get("collecting a text of 1,000,000 lines", |folder| {
-        let folders = run::output(go().current_dir(module).args(["list", "-m", "-f", "{{.Dir}}", "all"]))?;
-        // Modules that no package of ours needs are not on the machine, and have no folder.
-        let mut sources = folders.lines().map(PathBuf::from).filter(|folder| folder.is_dir()).collect::<Vec<_>>();
+        // What the build needs, and no other module that happens to be on this machine: the same text everywhere.
+        let list = ["list", "-deps", "-f", "{{with .Module}}{{.Dir}}{{end}}", "./cmd/kube"];
+        let folders = run::output(go().current_dir(module).args(list))?;
+        let folders = folders.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect::<BTreeSet<_>>();
+        let mut sources = folders.into_iter().filter(|folder| folder != module).collect::<Vec<_>>();
         // Kubernetes itself has most of the text; the rest fills up.
         sources.sort_by_key(|folder| !folder.to_string_lossy().contains("/k8s.io/"));
         write(&sources, &folder.join("corpus.txt"))

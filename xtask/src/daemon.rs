@@ -168,3 +168,37 @@ pub fn kill_trees(program: &str, argument: &str) {
         thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{fs, process::Command, time::Duration};
+
+    use rustix::process::Signal;
+
+    use super::{Daemons, read_record, write_record};
+
+    #[test]
+    fn a_recorded_program_is_found_and_stopped() {
+        let folder = std::env::temp_dir().join(format!("barnabas-daemon-{}", std::process::id()));
+        let daemons = Daemons::new(&folder);
+        daemons.start("sleeper", Command::new("sleep").arg("600")).unwrap();
+        // Another value, as another run would have: it knows nothing but the folder.
+        let later = Daemons::new(&folder);
+        assert!(later.alive("sleeper"));
+        later.stop(&["sleeper", "never-started"], Signal::TERM, Duration::from_secs(10));
+        assert!(!later.alive("sleeper"));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_process_id_that_was_given_away_is_not_ours() {
+        let file = std::env::temp_dir().join(format!("barnabas-record-{}", std::process::id()));
+        write_record(&file, std::process::id()).unwrap();
+        assert_eq!(read_record(&file), Some(std::process::id()));
+        fs::write(&file, format!("{} 1\n", std::process::id())).unwrap();
+        assert_eq!(read_record(&file), None, "same id, another start");
+        fs::remove_file(&file).unwrap();
+    }
+}

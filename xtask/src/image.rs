@@ -42,6 +42,11 @@ impl Options {
     pub fn release() -> Self {
         Self { profile: "release".to_owned() }
     }
+
+    /// Where cargo puts what it builds.
+    fn folder(&self) -> PathBuf {
+        cache::target().join(if self.profile == "dev" { "debug" } else { &self.profile })
+    }
 }
 
 /// The built archives.
@@ -74,6 +79,17 @@ pub fn build(options: &Options) -> Result<Images> {
     progress::step("assembling the image", || assemble(&compiled))
 }
 
+/// Builds the program `barnabas`, with its embedded broker.
+pub fn build_barnabas(options: &Options) -> Result<PathBuf> {
+    progress::step(&format!("building the program barnabas ({})", options.profile), || {
+        let build = ["build", "--package", "barnabas", "--bin", "barnabas", "--profile", &options.profile];
+        if !run::shown(run::cargo().args(build))? {
+            bail!("the program barnabas does not compile");
+        }
+        Ok(options.folder().join("barnabas"))
+    })
+}
+
 fn compile(options: &Options) -> Result<PathBuf> {
     let mut cargo = run::cargo();
     cargo.args(["build", "--profile", &options.profile]);
@@ -83,8 +99,7 @@ fn compile(options: &Options) -> Result<PathBuf> {
     if !run::shown(&mut cargo)? {
         bail!("the programs do not compile");
     }
-    let folder = if options.profile == "dev" { "debug" } else { &options.profile };
-    Ok(cache::target().join(folder))
+    Ok(options.folder())
 }
 
 fn assemble(compiled: &Path) -> Result<Images> {

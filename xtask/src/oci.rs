@@ -186,3 +186,57 @@ pub fn write_if_changed(file: &Path, content: &[u8]) -> Result<bool> {
     out.write_all(content)?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{collections::BTreeMap, io::Read};
+
+    use super::{Image, Layer, hex};
+    use sha2::{Digest, Sha256};
+
+    fn image() -> Image {
+        let mut layer = Layer::new();
+        layer.folder("etc", 0o755).unwrap();
+        layer.text("etc/greeting", "hello\n").unwrap();
+        Image::new("localhost/x:1").entrypoint(&["/x"]).user("1:1").layer(layer).unwrap()
+    }
+
+    #[test]
+    fn every_blob_is_named_by_its_digest_and_reached_from_the_index() {
+        let archive = image().archive().unwrap();
+        let mut files = BTreeMap::new();
+        for entry in tar::Archive::new(archive.as_slice()).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().display().to_string();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            files.insert(path, content);
+        }
+        for (path, content) in &files {
+            if let Some(digest) = path.strip_prefix("blobs/sha256/") {
+                assert_eq!(hex(&Sha256::digest(content)), digest);
+            }
+        }
+        let parse = |content: &[u8]| serde_json::from_slice::<serde_json::Value>(content).unwrap();
+        let follow = |descriptor: &serde_json::Value| {
+            let path = descriptor["digest"].as_str().unwrap().replace("sha256:", "blobs/sha256/");
+            assert_eq!(descriptor["size"].as_u64().unwrap(), files[&path].len() as u64);
+            files[&path].clone()
+        };
+        let index = parse(&files["index.json"]);
+        assert_eq!(index["manifests"][0]["annotations"]["io.containerd.image.name"], "localhost/x:1");
+        let manifest = parse(&follow(&index["manifests"][0]));
+        let config = parse(&follow(&manifest["config"]));
+        assert_eq!(config["config"]["Entrypoint"][0], "/x");
+        let layer = follow(&manifest["layers"][0]);
+        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", hex(&Sha256::digest(layer))));
+    }
+
+    #[test]
+    fn the_same_content_gives_the_same_archive() {
+        assert!(image().archive().unwrap() == image().archive().unwrap());
+        assert!(image().archive().unwrap() != image().label("version", "2").archive().unwrap());
+    }
+}

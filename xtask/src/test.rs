@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and every test of the project.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
@@ -20,6 +20,9 @@ use crate::{
 /// A scenario that takes longer is stuck; its own waits are bounded far below.
 const SCENARIO_LIMIT: Duration = Duration::from_secs(20 * 60);
 
+/// The scenarios in this file are about the program `barnabas` on one machine, and need no cluster.
+const ONE_MACHINE: &str = "one_machine";
+
 /// `cargo xtask test`
 #[derive(Args)]
 pub struct Options {
@@ -37,7 +40,7 @@ enum Part {
 
 #[derive(Args)]
 struct E2e {
-    /// Run the scenarios whose name contains one of these.
+    /// Run the scenarios whose name, `FILE::TEST`, contains one of these.
     names: Vec<String>,
     /// Run on the cluster that `cargo xtask cluster up` started, and leave it up.
     #[arg(long)]
@@ -192,27 +195,46 @@ fn unit(tally: &mut Tally) -> Result<()> {
 /// A scenario: a test function of a test binary of the crate `barnabas-tests`.
 struct Scenario {
     binary: PathBuf,
-    name: String,
+    /// The file in `tests/tests`.
+    file: String,
+    test: String,
+}
+
+impl Scenario {
+    fn name(&self) -> String {
+        format!("{}::{}", self.file, self.test)
+    }
+
+    fn needs_cluster(&self) -> bool {
+        self.file != ONE_MACHINE
+    }
 }
 
 /// False when the scenarios were only listed.
 fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
-    if !options.list {
-        setup::cluster()?;
-    }
     let scenarios = progress::step("building the scenarios", || scenarios(&options.names))?;
     if options.list {
-        scenarios.iter().for_each(|scenario| println!("{}", scenario.name));
+        scenarios.iter().for_each(|scenario| println!("{}", scenario.name()));
         return Ok(false);
     }
     if scenarios.is_empty() {
         bail!("no scenario is named like {}; see `cargo xtask test e2e --list`", options.names.join(", "));
     }
+    let (on_cluster, on_machine) = scenarios.into_iter().partition::<Vec<_>, _>(Scenario::needs_cluster);
+    if !on_machine.is_empty() {
+        let program = image::build_barnabas(&options.image)?;
+        let environment = BTreeMap::from([("BARNABAS_BIN", program.display().to_string())]);
+        run_all(&environment, &on_machine, tally)?;
+    }
+    if on_cluster.is_empty() {
+        return Ok(true);
+    }
+    setup::cluster()?;
     let images = if options.no_image { None } else { Some(image::build(&options.image)?) };
     let cluster = if options.reuse { Cluster::running()? } else { Cluster::start(Owner::ThisProcess)? };
     let before = tally.failed;
-    let result =
-        images.map_or(Ok(()), |images| images.load(&cluster)).and_then(|()| run_all(&cluster, &scenarios, tally));
+    let loaded = images.map_or(Ok(()), |images| images.load(&cluster));
+    let result = loaded.and_then(|()| run_all(&cluster.environment(), &on_cluster, tally));
     if !options.reuse {
         if tally.failed > before || result.is_err() {
             cluster.keep_logs();
@@ -222,25 +244,25 @@ fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
     result.map(|()| true)
 }
 
-fn run_all(cluster: &Cluster, scenarios: &[Scenario], tally: &mut Tally) -> Result<()> {
+fn run_all(environment: &BTreeMap<&'static str, String>, scenarios: &[Scenario], tally: &mut Tally) -> Result<()> {
     for (index, scenario) in scenarios.iter().enumerate() {
-        let name = &scenario.name;
+        let name = scenario.name();
         progress::say(format!("scenario {} of {}: {name} ...", index + 1, scenarios.len()));
         let start = Instant::now();
         let mut test = Command::new(&scenario.binary);
-        test.args([name, "--exact", "--nocapture", "--test-threads=1"]).envs(cluster.environment());
+        test.args([&scenario.test, "--exact", "--nocapture", "--test-threads=1"]).envs(environment);
         test.current_dir(cache::repository().join("tests")).env("RUST_BACKTRACE", "1");
-        let prefix = format!("test {name} ... ");
+        let prefix = format!("test {} ... ", scenario.test);
         let passed = run::streamed(&mut test, Some(SCENARIO_LIMIT), |line| {
             // What the test harness says around one test is said here already.
             let line = line.strip_prefix(&prefix).unwrap_or(line);
-            let noise = ["running 1 test", "test result:", "failures:", "ok"];
-            if !line.is_empty() && !noise.iter().any(|start| line.starts_with(start)) {
+            let noise = ["running 1 test", "test result:", "failures:"];
+            if !line.is_empty() && line != "ok" && !noise.iter().any(|start| line.starts_with(start)) {
                 println!("    {line}");
             }
         })?;
         progress::say(format!("scenario {name}: {} in {:.1} s", verdict(passed), start.elapsed().as_secs_f64()));
-        tally.record(name, passed);
+        tally.record(&name, passed);
     }
     Ok(())
 }
@@ -263,25 +285,39 @@ fn scenarios(names: &[String]) -> Result<Vec<Scenario>> {
         let message: Value = serde_json::from_str(line).unwrap_or_default();
         let is_test = message["profile"]["test"] == true && message["target"]["kind"][0] == "test";
         if let Some(path) = message["executable"].as_str().filter(|_| is_test) {
-            binaries.insert(PathBuf::from(path));
+            let file = message["target"]["name"].as_str().unwrap_or_default();
+            binaries.insert((file.to_owned(), PathBuf::from(path)));
         }
     })?;
     if !compiled {
         bail!("the scenarios do not compile");
     }
     let mut scenarios = Vec::new();
-    for binary in binaries {
+    for (file, binary) in binaries {
         let list = |ignored: bool| -> Result<BTreeSet<String>> {
             let mut command = Command::new(&binary);
             command.args(["--list", "--format", "terse"]).args(ignored.then_some("--ignored"));
             let text = run::output(&mut command).context("cannot list the scenarios")?;
             Ok(text.lines().filter_map(|line| Some(line.strip_suffix(": test")?.to_owned())).collect())
         };
-        for name in list(false)?.difference(&list(true)?) {
-            if names.is_empty() || names.iter().any(|part| name.contains(part.as_str())) {
-                scenarios.push(Scenario { binary: binary.clone(), name: name.clone() });
+        for test in list(false)?.difference(&list(true)?) {
+            let scenario = Scenario { binary: binary.clone(), file: file.clone(), test: test.clone() };
+            if names.is_empty() || names.iter().any(|part| scenario.name().contains(part.as_str())) {
+                scenarios.push(scenario);
             }
         }
     }
     Ok(scenarios)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::summary;
+
+    #[test]
+    fn reads_the_result_line_of_a_test_binary() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.10s";
+        assert_eq!(summary(line), Some((12, 3)));
+        assert_eq!(summary("test a::b ... ok"), None);
+    }
 }
