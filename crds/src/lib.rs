@@ -50,6 +50,15 @@ pub const GROUP: &str = "barnabas.dev";
 /// API version of both kinds.
 pub const VERSION: &str = "v1";
 
+impl ConnectCluster {
+    /// What is wrong with the resource by itself: its name, and [`ConnectClusterSpec::problems`].
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = rules::cluster_name(self);
+        problems.extend(self.spec.problems());
+        problems
+    }
+}
+
 impl ConnectClusterSpec {
     /// What is wrong with the spec by itself: the rules that the API server enforces, and values in `config` that are
     /// no scalars.

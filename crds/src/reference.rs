@@ -73,6 +73,9 @@ fn kind(page: &mut String, crd: &Value) {
         format!("{}{wide}", text(&column["name"]))
     });
     let _ = writeln!(page, "{}.", columns.collect::<Vec<_>>().join(", "));
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        let _ = writeln!(page, "\nRefused otherwise: {}", text(&rule["message"]));
+    }
     for part in ["spec", "status"] {
         object(page, text(&names["kind"]), part, &schema["properties"][part]);
     }
@@ -162,7 +165,7 @@ fn tables(page: &mut String) {
     for (word, meaning) in types::ALL {
         let _ = writeln!(page, "| `{word}` | {} |", meaning.trim());
     }
-    page.push_str("\n## Reasons\n\nStable words, safe to alert on.\n\n| Reason | Meaning |\n| --- | --- |\n");
+    page.push_str("\n## Reasons\n\nStable words, safe to alert on. `status.tasks[].error.reason` may also be a word of the connector's own.\n\n| Reason | Meaning |\n| --- | --- |\n");
     for (word, meaning) in reasons::ALL {
         let _ = writeln!(page, "| `{word}` | {} |", meaning.trim());
     }

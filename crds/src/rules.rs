@@ -7,7 +7,7 @@ use crate::cluster::{
 };
 use crate::conditions::reasons;
 use crate::connector::KafkaConnectorSpec;
-use crate::{ConnectClusterSpec, Problem};
+use crate::{ConnectCluster, ConnectClusterSpec, Problem};
 use serde_json::{Value, json};
 
 /// One rule on a `T`.
@@ -27,6 +27,21 @@ enum Holds<T: 'static> {
 pub(crate) fn rules_of<T>(rules: &[Rule<T>]) -> Value {
     rules.iter().map(|rule| json!({ "rule": rule.cel, "message": rule.message })).collect()
 }
+
+/// Of the whole resource, not of its spec.
+pub(crate) const CLUSTER: &[Rule<ConnectCluster>] = &[Rule {
+    // 52 is what a StatefulSet's pods leave of a label's 63 characters, and `-connect` takes 8.
+    cel: "self.metadata.name.size() <= 44 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    message: "the name of a ConnectCluster has at most 44 lower-case letters, digits and dashes, and begins with a letter: Services and pods are named after it.",
+    holds: Holds::Always(|cluster| {
+        let name = cluster.metadata.name.as_deref().unwrap_or_default();
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        name.len() <= 44
+            && name.bytes().all(|byte| plain(byte) || byte == b'-')
+            && name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase())
+            && name.bytes().last().is_some_and(plain)
+    }),
+}];
 
 pub(crate) const CONNECTOR: &[Rule<KafkaConnectorSpec>] = &[
     Rule {
@@ -112,7 +127,14 @@ fn apply<T>(rules: &[Rule<T>], field: &str, old: Option<&T>, new: Option<&T>, pr
     }
 }
 
-/// What the API server's rules would say of this cluster.
+/// What the API server's rules would say of this cluster's name.
+pub(crate) fn cluster_name(cluster: &ConnectCluster) -> Vec<Problem> {
+    let mut problems = vec![];
+    apply(CLUSTER, "metadata.name", None, Some(cluster), &mut problems);
+    problems
+}
+
+/// What the API server's rules would say of this cluster's spec.
 pub(crate) fn cluster(spec: &ConnectClusterSpec) -> Vec<Problem> {
     let mut problems = vec![];
     apply(AUTHENTICATION, "spec.authentication", None, spec.authentication.as_ref(), &mut problems);

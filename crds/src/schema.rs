@@ -3,13 +3,13 @@
 //! `kubectl apply` keeps a copy of what it applied in an annotation of at most 262,144 bytes, so the definitions have to
 //! stay well below that. The types of Kubernetes itself therefore keep their shape here and lose their descriptions.
 
-use crate::{ConnectCluster, KafkaConnector};
+use crate::{ConnectCluster, KafkaConnector, rules};
 use k8s_openapi::api::core::v1::{
     CSIVolumeSource, ConfigMapVolumeSource, EmptyDirVolumeSource, ImageVolumeSource, PersistentVolumeClaimVolumeSource,
     ProjectedVolumeSource, SecretVolumeSource,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
+use kube::{CustomResourceExt, Resource};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
@@ -84,7 +84,7 @@ fn strip(schema: &mut Map<String, Value>, keywords: &[&str]) {
 
 /// The definitions of both kinds, as they are installed.
 ///
-/// They differ from the derive's in three ways. Nothing is nullable: the API server then drops a null instead of
+/// They differ from the derive's in four ways. A cluster's name has a rule, which the derive has no place for. Nothing is nullable: the API server then drops a null instead of
 /// keeping it, which is what happens to a null in a Strimzi manifest. The status has no defaults: only the operator
 /// writes it. And descriptions are single paragraphs, not lines wrapped as in the source.
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -92,9 +92,13 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 }
 
 fn finish(crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let is_cluster = crd.spec.names.kind == ConnectCluster::kind(&());
     let mut value = serde_json::to_value(crd).expect("a definition is JSON");
     if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").and_then(Value::as_object_mut) {
         strip(schema, &["nullable"]);
+        if is_cluster {
+            schema.insert("x-kubernetes-validations".into(), rules::rules_of(rules::CLUSTER));
+        }
         unwrap_descriptions(schema);
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
         if let Some(status) = properties.and_then(|map| map.get_mut("status")).and_then(Value::as_object_mut) {

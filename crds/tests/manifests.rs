@@ -90,7 +90,7 @@ fn every_field_of_strimzi_is_kept() {
 #[test]
 fn strimzis_first_cluster_is_understood() {
     let cluster: ConnectCluster = one("tests/fixtures/strimzi/kafka-connect.yaml");
-    assert_eq!(cluster.spec.problems(), []);
+    assert_eq!(cluster.problems(), []);
     assert_eq!(
         (cluster.spec.group_id().as_str(), cluster.spec.offset_storage_topic().as_str()),
         ("connect-cluster", "connect-cluster-offsets")
@@ -130,7 +130,7 @@ fn strimzis_file_connectors_are_understood() {
 #[test]
 fn everything_at_once_is_answered_field_by_field() {
     let cluster: ConnectCluster = one("tests/fixtures/strimzi/kafka-connect-everything.yaml");
-    assert_eq!(cluster.spec.problems(), []);
+    assert_eq!(cluster.problems(), []);
     let messages = cluster.warnings().into_iter().map(|warning| warning.message).collect::<Vec<_>>();
     for field in [
         "jvmOptions",
@@ -177,7 +177,7 @@ fn the_examples_need_no_warning() {
     let cluster = documents("examples/kubernetes/cluster.yaml").remove(1);
     let cluster = Lenient::<ConnectCluster>::from_value(cluster);
     let cluster = cluster.get().unwrap();
-    assert_eq!((cluster.spec.problems(), cluster.warnings()), (vec![], vec![]));
+    assert_eq!((cluster.problems(), cluster.warnings()), (vec![], vec![]));
     for path in ["file-source", "file-sink"] {
         let connector: KafkaConnector = one(&format!("examples/kubernetes/{path}.yaml"));
         assert_eq!((connector.spec.problems(None), connector.spec.warnings()), (vec![], vec![]));
@@ -191,7 +191,7 @@ fn broken_rules_are_named() {
     for document in documents("tests/fixtures/invalid/rules.yaml") {
         let expected = document["metadata"]["annotations"]["expected"].as_str().unwrap().to_owned();
         let problems = match document["kind"].as_str().unwrap() {
-            "ConnectCluster" => Lenient::<ConnectCluster>::from_value(document).get().unwrap().spec.problems(),
+            "ConnectCluster" => Lenient::<ConnectCluster>::from_value(document).get().unwrap().problems(),
             _ => Lenient::<KafkaConnector>::from_value(document).get().unwrap().spec.problems(None),
         };
         assert_eq!(problems.len(), 1, "{expected}: {problems:?}");
