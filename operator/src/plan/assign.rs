@@ -74,7 +74,7 @@ impl Quota {
         let mut keep = loads.to_vec();
         if frozen == 0 {
             // The fullest bins keep the extra units: they are the ones that would otherwise have to give them up.
-            let mut fullest = open.clone();
+            let mut fullest = open;
             fullest.sort_by_key(|bin| (std::cmp::Reverse(loads[*bin]), *bin));
             for (rank, bin) in fullest.into_iter().enumerate() {
                 keep[bin] = base + usize::from(rank < extra);

@@ -122,8 +122,8 @@ proptest! {
         let bins: Vec<Bin> = open.iter().map(|open| if *open { Bin::Open } else { Bin::Closed }).collect();
         let homes = assign(&items, &bins, true);
         let settled: Vec<Item> = items.iter().zip(&homes).map(|(item, home)| Item { home: *home, ..*item }).collect();
-        prop_assert_eq!(assign(&settled, &bins, true), homes.clone());
-        prop_assert_eq!(assign(&items, &bins, true), homes);
+        prop_assert_eq!(&assign(&settled, &bins, true), &homes);
+        prop_assert_eq!(&assign(&items, &bins, true), &homes);
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Controller {
     pub(super) validating: BTreeSet<ConnectorId>,
     /// Connectors that wait to be validated.
     pub(super) waiting_checks: BTreeSet<ConnectorId>,
+    /// No earlier leader can be at work any more.
+    outlasted: bool,
     wakeup: Option<Millis>,
     pub(super) actions: Vec<Action>,
     /// Test hook: gives units without waiting for those who hold them.
@@ -90,6 +92,7 @@ impl Controller {
             cluster_status: None,
             validating: BTreeSet::new(),
             waiting_checks: BTreeSet::new(),
+            outlasted: false,
             wakeup: None,
             actions: Vec::new(),
             #[cfg(test)]
@@ -245,6 +248,7 @@ impl Controller {
             return Vec::new();
         }
         let mut wakeup = Wakeup::new(now);
+        self.outlast_predecessor(now, &mut wakeup);
         self.watch_workers(now, &mut wakeup);
         self.drain_pods(now, &mut wakeup);
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
@@ -271,6 +275,24 @@ impl Controller {
         }
         self.wakeup = wakeup.next;
         std::mem::take(&mut self.actions)
+    }
+
+    /// An earlier leader may have overwritten what this one wrote while both were at work: says it again, once.
+    fn outlast_predecessor(&mut self, now: Millis, wakeup: &mut Wakeup) {
+        let until = self.options.started.saturating_add(self.options.predecessor_ms);
+        if self.outlasted || self.options.predecessor_ms == 0 {
+            return;
+        }
+        if now < until {
+            wakeup.at(until);
+            return;
+        }
+        self.outlasted = true;
+        self.cluster_status = None;
+        for connector in self.connectors.values_mut() {
+            connector.last_status = None;
+        }
+        self.dirty_all();
     }
 
     /// When to call [`Self::decide`] even though nothing was observed; `None` when only inputs can change anything.

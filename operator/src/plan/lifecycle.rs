@@ -102,6 +102,8 @@ impl Controller {
             let report = self.workers.get(&holder).and_then(|worker| worker.held.get(&unit_id)?.report.as_ref());
             let Some(report) = report else { continue };
             let (incarnation, hash) = (report.incarnation, report.config_hash);
+            #[cfg(test)]
+            let incarnation = incarnation | if self.sabotage == super::Sabotage::AdoptNothing { 1 << 63 } else { 0 };
             let paused = unit_state(report) == UnitState::Paused;
             let name: Arc<str> = report.name.as_str().into();
             let Some(unit) = self.unit_mut(unit_id) else { continue };
@@ -126,14 +128,14 @@ impl Controller {
         let last_join = self.last_join;
         let Some(connector) = self.connectors.get_mut(&id) else { return };
         let offered = connector.complete.as_ref().map(|(hash, _)| *hash);
-        if connector.accepted.is_none() {
-            if let Some(unit) = connector.units.get(&INSTANCE).filter(|unit| unit.given) {
-                if offered == Some(unit.hash) {
-                    connector.accept();
-                } else {
-                    let (hash, name) = (unit.hash, unit.name.clone());
-                    connector.accepted = Some(Accepted { hash, config: None, name, tasks_max: unit.tasks_max });
-                }
+        if connector.accepted.is_none()
+            && let Some(unit) = connector.units.get(&INSTANCE).filter(|unit| unit.given)
+        {
+            if offered == Some(unit.hash) {
+                connector.accept();
+            } else {
+                let (hash, name) = (unit.hash, unit.name.clone());
+                connector.accepted = Some(Accepted { hash, config: None, name, tasks_max: unit.tasks_max });
             }
         }
         let in_force = connector.accepted.as_ref().map(|accepted| accepted.hash);
@@ -349,10 +351,8 @@ impl Controller {
             unit.tasks_max = accepted.tasks_max;
             changed |= id.part == INSTANCE;
         }
-        if changed {
-            if let Some(worker) = unit.home.filter(|_| unit.given).and_then(|home| self.workers.get_mut(&home)) {
-                worker.dirty = true;
-            }
+        if changed && let Some(worker) = unit.home.filter(|_| unit.given).and_then(|home| self.workers.get_mut(&home)) {
+            worker.dirty = true;
         }
     }
 
@@ -370,14 +370,14 @@ impl Controller {
     fn restart_on_request(&mut self, id: ConnectorId) {
         let Some(connector) = self.connectors.get(&id) else { return };
         let Some(spec) = connector.spec.as_ref().filter(|spec| !spec.reconciliation_paused) else { return };
-        if let Some(value) = spec.restart.clone().filter(|_| connector.restart_done.is_none()) {
-            if let Some(request) = RestartRequest::parse(&value) {
-                let failed = self.failed_units(id);
-                let chosen = |part: u32| {
-                    (part == INSTANCE || request.include_tasks) && (!request.only_failed || failed.contains(&part))
-                };
-                self.restart_chosen(id, Annotation::Restart, value, chosen);
-            }
+        if let Some(value) = spec.restart.clone().filter(|_| connector.restart_done.is_none())
+            && let Some(request) = RestartRequest::parse(&value)
+        {
+            let failed = self.failed_units(id);
+            let chosen = |part: u32| {
+                (part == INSTANCE || request.include_tasks) && (!request.only_failed || failed.contains(&part))
+            };
+            self.restart_chosen(id, Annotation::Restart, value, chosen);
         }
         let Some(connector) = self.connectors.get(&id) else { return };
         let Some(spec) = connector.spec.as_ref() else { return };

@@ -39,6 +39,8 @@ mod restart;
 mod simulation;
 mod status;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 pub use controller::Controller;
 pub use hash::{config_hash, task_config_hash};
@@ -52,8 +54,18 @@ pub type Millis = i64;
 
 /// Ways to break the controller on purpose, to prove that the simulation notices.
 #[cfg(test)]
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sabotage {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    #[default]
+    None,
     /// Gives units without waiting for those who hold them.
-    pub give_without_waiting: bool,
+    GiveWithoutWaiting,
+    /// Takes a report from before the removal for proof that a unit has stopped.
+    TrustAnyReport,
+    /// Does not wait for pods that were not heard from yet.
+    ForgetUnheardPods,
+    /// Moves units for balance whenever something changes.
+    BalanceAlways,
+    /// Starts what an earlier leader started anew.
+    AdoptNothing,
 }

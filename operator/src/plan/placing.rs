@@ -86,6 +86,10 @@ impl Controller {
 
     /// Some pod was not heard from yet and may run anything that an earlier leader gave it.
     pub(super) fn learning(&self) -> bool {
+        #[cfg(test)]
+        if self.sabotage == super::Sabotage::ForgetUnheardPods {
+            return false;
+        }
         let until = self.options.started.saturating_add(self.options.predecessor_ms);
         self.options.predecessor_ms > 0
             && self
@@ -108,6 +112,8 @@ impl Controller {
         let gathering = !complete && now < gather_until;
         let settle_until = self.last_join.saturating_add(SETTLE_MS);
         let rebalance = self.rebalance && !learning && (complete || now >= settle_until);
+        #[cfg(test)]
+        let rebalance = rebalance || self.sabotage == super::Sabotage::BalanceAlways;
         if self.was_learning != learning || self.was_gathering != gathering {
             (self.was_learning, self.was_gathering) = (learning, gathering);
             self.dirty_all();
@@ -137,7 +143,7 @@ impl Controller {
     /// Invariant 1.
     fn may_give(&self, unit: &Unit, home: WorkerId, wait: bool) -> bool {
         #[cfg(test)]
-        if self.sabotage.give_without_waiting {
+        if self.sabotage == super::Sabotage::GiveWithoutWaiting {
             return self.workers.get(&home).is_some_and(|worker| worker.heard);
         }
         let held_elsewhere = unit
@@ -158,11 +164,13 @@ impl Controller {
         }
         let mut units = Vec::new();
         let mut items = Vec::new();
+        let mut stranded = Vec::new();
         for (group, connector_id) in (0_u32..).zip(self.connector_ids.values()) {
             let Some(connector) = self.connectors.get(connector_id) else { continue };
             for (part, unit) in connector.units.iter().filter(|(_, unit)| unit.wanted) {
                 // What nobody can start is left out, unless it is somewhere already.
                 if unit.config.is_none() && !unit.given {
+                    stranded.push(UnitId { connector: *connector_id, part: *part });
                     continue;
                 }
                 let home = unit.home.and_then(|home| position.get(&home).copied());
@@ -171,6 +179,9 @@ impl Controller {
                 items.push(Item { group, home, movable: unit.config.is_some(), running: unit.given });
                 units.push(UnitId { connector: *connector_id, part: *part });
             }
+        }
+        for id in stranded {
+            self.take_back(id);
         }
         let homes = assign(&items, &bins, rebalance);
         for (id, home) in units.into_iter().zip(homes) {

@@ -30,12 +30,12 @@ impl Controller {
                 changed = true;
             }
         }
-        if let Some(name) = self.next_to_roll(now, wakeup) {
-            if let Some(worker) = self.worker_ids.get(&name).and_then(|id| self.workers.get_mut(id)) {
-                worker.drain = Some(Drain { why: DrainReason::Outdated, since: now, announced: false });
-                self.last_roll = now;
-                changed = true;
-            }
+        if let Some(name) = self.next_to_roll(now, wakeup)
+            && let Some(worker) = self.worker_ids.get(&name).and_then(|id| self.workers.get_mut(id))
+        {
+            worker.drain = Some(Drain { why: DrainReason::Outdated, since: now, announced: false });
+            self.last_roll = now;
+            changed = true;
         }
         if changed {
             self.unplaced = true;

@@ -110,7 +110,7 @@ impl Controller {
         // Positions and counters alone can wait.
         if let Some(last) = &connector.last_status {
             let due = connector.last_published.saturating_add(self.options.progress_interval_ms);
-            if now < due && without_progress(last) == without_progress(&status) {
+            if now < due && same_but_progress(last, &status) {
                 self.look_again(id, due);
                 return;
             }
@@ -243,11 +243,11 @@ impl Controller {
             let message = format!("No worker of ConnectCluster {} can be reached yet.", self.cluster.name);
             return Verdict::new(False, reason::NO_WORKERS, message).progressing();
         }
-        if let Some(check) = &connector.check {
-            if let Some(trouble) = &check.trouble {
-                let message = format!("The configuration could not be validated yet: {trouble}.{kept}");
-                return Verdict::new(False, reason::VALIDATION_PENDING, message).progressing();
-            }
+        if let Some(check) = &connector.check
+            && let Some(trouble) = &check.trouble
+        {
+            let message = format!("The configuration could not be validated yet: {trouble}.{kept}");
+            return Verdict::new(False, reason::VALIDATION_PENDING, message).progressing();
         }
         self.verdict_on_units(id, connector)
     }
@@ -443,14 +443,18 @@ fn first_lines(text: &str) -> String {
     text.lines().take(ERROR_LINES).collect::<Vec<_>>().join("\n")
 }
 
-/// The status without what changes while records flow.
-fn without_progress(status: &ConnectorStatusDraft) -> ConnectorStatusDraft {
-    let mut status = status.clone();
-    for task in &mut status.tasks {
-        task.lag = None;
-        task.records = 0;
-        task.last_record = None;
-        task.positions.clear();
-    }
-    status
+/// Whether two statuses differ in nothing but what changes while records flow.
+fn same_but_progress(a: &ConnectorStatusDraft, b: &ConnectorStatusDraft) -> bool {
+    let task = |(a, b): (&TaskStatus, &TaskStatus)| {
+        (a.id, &a.worker, a.state, a.incarnation, a.started, &a.error)
+            == (b.id, &b.worker, b.state, b.incarnation, b.started, &b.error)
+    };
+    a.tasks.len() == b.tasks.len()
+        && a.tasks.iter().zip(&b.tasks).all(task)
+        && a.conditions == b.conditions
+        && a.observed_generation == b.observed_generation
+        && a.tasks_max == b.tasks_max
+        && a.topics == b.topics
+        && a.auto_restart == b.auto_restart
+        && a.connector_status == b.connector_status
 }

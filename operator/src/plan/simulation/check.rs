@@ -48,7 +48,10 @@ impl Ledger {
         for pod in pods.values().filter(|pod| pod.uid != uid) {
             let Some(other) = pod.process.as_ref().and_then(|process| process.units.get(key)) else { continue };
             if !start.give.fences(&pod.uid) && !other.give.fences(uid) {
-                self.failures.push(format!("invariant 1: {key:?} starts on {uid} while {} runs it ({:?})", pod.uid, other.state));
+                self.failures.push(format!(
+                    "invariant 1: {key:?} starts on {uid} while {} runs it ({:?})",
+                    pod.uid, other.state
+                ));
             }
         }
         // Invariants 2, 3 and 6: it starts again only for a reason of its own, or because workers came or went.
@@ -75,7 +78,8 @@ impl Ledger {
         now: Millis,
     ) {
         for pod in pods.values() {
-            let units = pod.process.iter().flat_map(|process| process.units.keys()).filter(|(connector, _)| connector == key);
+            let units =
+                pod.process.iter().flat_map(|process| process.units.keys()).filter(|(connector, _)| connector == key);
             let away = now - heard.get(&pod.uid).copied().unwrap_or(since) >= DELAY;
             if units.count() > 0 && !away {
                 self.failures.push(format!("deletion: {key} was let go while {} runs units of it", pod.uid));

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use barnabas_protocol::{
-    DesiredSet, Directive, Epoch, ErrorCode, Progress, Refused, Report, TaskConfig, TaskPlan, Unit, UnitError, UnitReport,
-    UnitState, directive::Body,
+    DesiredSet, Directive, Epoch, ErrorCode, Progress, Refused, Report, TaskConfig, TaskPlan, Unit, UnitError,
+    UnitReport, UnitState, directive::Body,
 };
 
 use super::{rng::Rng, world::DELAY};
@@ -137,11 +137,9 @@ impl Pod {
             }
         }
         process.tick(now, rng, starts);
-        if let Some(deadline) = process.exiting {
-            if process.units.is_empty() || now >= deadline {
-                self.process = None;
-                return true;
-            }
+        if process.exiting.is_some_and(|deadline| process.units.is_empty() || now >= deadline) {
+            self.process = None;
+            return true;
         }
         false
     }
@@ -170,11 +168,8 @@ impl Pod {
         if let Some(Body::Desired(DesiredSet { units })) = &directive.body {
             process.accept(units, gives, now, rng, starts);
         }
-        self.saved = Some(Saved {
-            epoch: process.newest,
-            set: process.desired.values().cloned().collect(),
-            heartbeat: now,
-        });
+        self.saved =
+            Some(Saved { epoch: process.newest, set: process.desired.values().cloned().collect(), heartbeat: now });
         None
     }
 }
@@ -234,8 +229,12 @@ impl Process {
                 }
             }
         }
-        let missing: Vec<_> =
-            self.desired.iter().filter(|(key, _)| !self.units.contains_key(*key)).map(|(_, both)| both.clone()).collect();
+        let missing: Vec<_> = self
+            .desired
+            .iter()
+            .filter(|(key, _)| !self.units.contains_key(*key))
+            .map(|(_, both)| both.clone())
+            .collect();
         for (unit, give) in missing {
             self.start(unit, give, false, now, rng, starts);
         }
@@ -320,7 +319,8 @@ impl Running {
             UnitState::Running
         };
         if self.unit.task.is_none() {
-            let tasks = config.get("tasks").and_then(|tasks| tasks.parse().ok()).unwrap_or(1_u32).min(self.unit.tasks_max);
+            let tasks =
+                config.get("tasks").and_then(|tasks| tasks.parse().ok()).unwrap_or(1_u32).min(self.unit.tasks_max);
             let task = |id: u32| TaskConfig { config: [("task.id".to_owned(), id.to_string())].into() };
             self.plan = Some(TaskPlan { config_hash: self.unit.config_hash, tasks: (0..tasks).map(task).collect() });
         }

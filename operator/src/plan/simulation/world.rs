@@ -14,18 +14,18 @@ use super::{
     worker::{Give, Gives, Pod, Started, key},
 };
 use crate::plan::{
-    Action, Annotation, AutoRestart, ClusterSpec, Controller, ConnectorSpec, ConnectorStatusDraft, DrainReason, Millis,
+    Action, Annotation, AutoRestart, ClusterSpec, ConnectorSpec, ConnectorStatusDraft, Controller, DrainReason, Millis,
     Options, PodState, PreviousStatus, Problem, Sabotage, TargetState, ValidateFailed,
 };
 
 /// Virtual milliseconds per step.
-pub const STEP: Millis = 100;
+pub const STEP: Millis = 200;
 /// The cluster's unreachable delay.
 pub const DELAY: Millis = 8_000;
 /// How long an old leader may go on.
 pub const OVERLAP: Millis = 4_000;
 /// A session without a report for this long is given up.
-const SILENCE: Millis = 2_500;
+const SILENCE: Millis = 4_500;
 
 /// Which faults a run has.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +145,7 @@ impl World {
 
     pub fn step(&mut self, chaos: bool) {
         self.now += STEP;
-        if chaos && self.rng.chance(100) {
+        if chaos && self.rng.chance(240) {
             self.misfortune();
         }
         if self.next_leader.is_some_and(|at| at <= self.now) {
@@ -178,7 +178,8 @@ impl World {
             namespace: "ns".to_owned(),
             name: key.clone(),
             class: "Source".to_owned(),
-            config: [("tasks".to_owned(), self.rng.range(0, 4).to_string()), ("shard".to_owned(), "0".to_owned())].into(),
+            config: [("tasks".to_owned(), self.rng.range(0, 4).to_string()), ("shard".to_owned(), "0".to_owned())]
+                .into(),
             tasks_max: self.rng.range(1, 4) as u32,
             generation: 1,
             ..ConnectorSpec::default()
@@ -203,11 +204,14 @@ impl World {
         let mut controller = Controller::new(options);
         controller.sabotage = self.sabotage;
         for (key, status) in &self.statuses {
-            controller.adopt_status(key, PreviousStatus {
-                conditions: status.conditions.clone(),
-                auto_restart: status.auto_restart.clone(),
-                topics: status.topics.clone(),
-            });
+            controller.adopt_status(
+                key,
+                PreviousStatus {
+                    conditions: status.conditions.clone(),
+                    auto_restart: status.auto_restart.clone(),
+                    topics: status.topics.clone(),
+                },
+            );
         }
         self.say(|| format!("leader of term {term}"));
         let mut lead = Lead {
@@ -323,7 +327,11 @@ impl World {
     }
 
     fn send(&mut self, message: Message) {
-        let delay = if self.faults.network && self.rng.chance(50) { self.rng.range(0, 1500) } else { self.rng.range(0, 2) * STEP };
+        let delay = if self.faults.network && self.rng.chance(50) {
+            self.rng.range(0, 1500)
+        } else {
+            self.rng.range(0, 2) * STEP
+        };
         let mut due = self.now + delay;
         // A stream keeps its order.
         let same = |a: &Message, b: &Message| match (a, b) {
@@ -359,7 +367,13 @@ impl World {
                     let refused = target.receive(&directive, &gives, self.now, &mut self.rng, &mut starts);
                     if let Some(process) = target.process.as_ref().filter(|_| refused.is_some()) {
                         let report = Report { refused, ..process.report(&pod) };
-                        self.send(Message::Up { pod: pod.clone(), uid: uid.clone(), session, term, report: Box::new(report) });
+                        self.send(Message::Up {
+                            pod: pod.clone(),
+                            uid: uid.clone(),
+                            session,
+                            term,
+                            report: Box::new(report),
+                        });
                         if let Some(streams) = self.streams.get_mut(&uid) {
                             streams.remove(&(term, session));
                         }
@@ -400,7 +414,9 @@ impl World {
 
     fn note(&mut self, uid: &str, starts: &[Started]) {
         for start in starts {
-            self.say(|| format!("{uid} starts {:?} hash {:x} resumed {}", start.key, start.hash & 0xffff, start.resumed));
+            self.say(|| {
+                format!("{uid} starts {:?} hash {:x} resumed {}", start.key, start.hash & 0xffff, start.resumed)
+            });
             self.ledger.started(self.now, uid, start, &self.pods);
         }
     }
@@ -416,12 +432,12 @@ impl World {
             let ended = pod.tick(self.now, &mut self.rng, &mut starts);
             let uid = pod.uid.clone();
             let mut report = None;
-            if let Some(process) = &mut pod.process {
-                if process.changed || process.next_report <= self.now {
-                    process.changed = false;
-                    process.next_report = self.now + 1000;
-                    report = Some(process.report(&name));
-                }
+            if let Some(process) = &mut pod.process
+                && (process.changed || process.next_report <= self.now)
+            {
+                process.changed = false;
+                process.next_report = self.now + 2000;
+                report = Some(process.report(&name));
             }
             self.note(&uid, &starts);
             if let Some(report) = report {
@@ -453,7 +469,7 @@ impl World {
         if lead.asleep_until > self.now {
             return true;
         }
-        if self.rng.chance(700) {
+        if self.rng.chance(800) {
             self.observe(lead);
         }
         self.dial(lead);
@@ -501,7 +517,7 @@ impl World {
             if lead.seen_pods.get(&name).is_none_or(|seen| seen.uid != pod.uid) {
                 continue;
             }
-            if self.cut.contains_key(&(lead.term, name.clone())) || !self.rng.chance(300) {
+            if self.cut.contains_key(&(lead.term, name.clone())) || !self.rng.chance(500) {
                 continue;
             }
             process.changed = true;
@@ -600,7 +616,11 @@ impl World {
         let kept = self
             .pods
             .keys()
-            .filter(|name| controller.pod_plan(name).is_none_or(|plan| !plan.drained || plan.draining != Some(DrainReason::Surplus)))
+            .filter(|name| {
+                controller
+                    .pod_plan(name)
+                    .is_none_or(|plan| !plan.drained || plan.draining != Some(DrainReason::Surplus))
+            })
             .filter_map(|name| name.trim_start_matches("pod-").parse::<u32>().ok())
             .map(|index| index + 1)
             .max()
@@ -652,8 +672,10 @@ impl World {
             }
             5 => spec.deleted = true,
             6 => {
-                spec.restart =
-                    self.rng.pick(&["true", "includeTasks", "onlyFailed", "includeTasks,onlyFailed", "no"]).map(|s| (*s).to_owned());
+                spec.restart = self
+                    .rng
+                    .pick(&["true", "includeTasks", "onlyFailed", "includeTasks,onlyFailed", "no"])
+                    .map(|s| (*s).to_owned());
             }
             7 => spec.restart_task = Some(self.rng.range(0, 4).to_string()),
             8 => {
@@ -665,7 +687,10 @@ impl World {
             9 => {
                 spec.problem = match spec.problem {
                     Some(_) => None,
-                    None => Some(Problem { reason: "SecretNotFound".to_owned(), message: "Secret s is missing.".to_owned() }),
+                    None => Some(Problem {
+                        reason: "SecretNotFound".to_owned(),
+                        message: "Secret s is missing.".to_owned(),
+                    }),
                 }
             }
             10 => {
@@ -683,7 +708,13 @@ impl World {
         self.say(|| {
             format!(
                 "change {key}: {:?} {:?} max={} deleted={} restart={:?}/{:?} problem={}",
-                spec.config, spec.state, spec.tasks_max, spec.deleted, spec.restart, spec.restart_task, spec.problem.is_some()
+                spec.config,
+                spec.state,
+                spec.tasks_max,
+                spec.deleted,
+                spec.restart,
+                spec.restart_task,
+                spec.problem.is_some()
             )
         });
         self.ledger.touched.insert(key.clone(), self.now);
@@ -728,9 +759,15 @@ impl World {
             3 => self.delete_pod(&name),
             4 => self.remove_pod(&name),
             _ => {
-                let downtime = if self.rng.chance(300) { self.rng.range(DELAY - 2000, DELAY + 12_000) } else { self.rng.range(200, 3000) };
+                let downtime = if self.rng.chance(300) {
+                    self.rng.range(DELAY - 2000, DELAY + 12_000)
+                } else {
+                    self.rng.range(200, 3000)
+                };
                 let now = self.now;
-                let Some(pod) = self.pods.get_mut(&name).filter(|pod| pod.process.is_some() && !pod.terminating) else { return };
+                let Some(pod) = self.pods.get_mut(&name).filter(|pod| pod.process.is_some() && !pod.terminating) else {
+                    return;
+                };
                 pod.crash(now);
                 pod.boot_at = Some(now + downtime);
                 self.streams.remove(&pod.uid);
