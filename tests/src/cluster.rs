@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     io::{Read, Write},
     net::{TcpStream, ToSocketAddrs},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -237,8 +238,9 @@ impl Cluster {
 
 /// Runs a program; its standard error becomes the error when it fails.
 fn run(command: &mut Command, input: Option<&str>) -> Result<String> {
-    let shown = format!("{command:?}");
-    let shown = shown.rsplit_once("/").map_or(shown.as_str(), |_| shown.as_str()).chars().take(400).collect::<String>();
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy).collect::<Vec<_>>();
+    let shown = words.join(" ").chars().take(400).collect::<String>();
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| shown.clone())?;
     if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
