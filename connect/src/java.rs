@@ -97,16 +97,27 @@ pub fn trim(text: &str) -> &str {
 
 /// `Double.toString` of Java 19 and later (the shortest digits; earlier releases sometimes print one digit more).
 pub fn double_to_string(value: f64) -> String {
-    if value.is_finite() { number_to_string(&format!("{value:e}"), value.is_sign_negative()) } else { special(value) }
+    if !value.is_finite() {
+        return special(value);
+    }
+    let mut text = format!("{value:e}");
+    // Java has at least two digits, and takes the two that are nearest: the smallest double is 4.9E-324, not 5.0E-324.
+    if !text.contains('.') {
+        text = Some(format!("{value:.1e}")).filter(|two| two.parse() == Ok(value)).unwrap_or(text);
+    }
+    number_to_string(&text, value.is_sign_negative())
 }
 
 /// `Float.toString` of Java 19 and later.
 pub fn float_to_string(value: f32) -> String {
-    if value.is_finite() {
-        number_to_string(&format!("{value:e}"), value.is_sign_negative())
-    } else {
-        special(value.into())
+    if !value.is_finite() {
+        return special(value.into());
     }
+    let mut text = format!("{value:e}");
+    if !text.contains('.') {
+        text = Some(format!("{value:.1e}")).filter(|two| two.parse() == Ok(value)).unwrap_or(text);
+    }
+    number_to_string(&text, value.is_sign_negative())
 }
 
 fn special(value: f64) -> String {
@@ -125,6 +136,10 @@ fn number_to_string(scientific: &str, negative: bool) -> String {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let digits = match digits.trim_end_matches('0') {
+        "" => "0",
+        digits => digits,
+    };
     let sign = if negative { "-" } else { "" };
     if digits == "0" {
         return format!("{sign}0.0");

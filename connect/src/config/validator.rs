@@ -24,8 +24,8 @@ pub enum Validator {
     NonEmptyString,
     /// Not empty and without control characters; null is allowed (`ConfigDef.NonEmptyStringWithoutControlChars`).
     NonEmptyStringWithoutControlChars,
-    /// A list without duplicates, of aliases of a kind of thing (`ConnectorConfig.aliasValidator`).
-    UniqueAliases(&'static str),
+    /// A list without duplicates of things named here (`ConnectorConfig.aliasValidator`).
+    Unique(&'static str),
     /// A Java regular expression (`org.apache.kafka.connect.transforms.util.RegexValidator`).
     Regex,
     /// All of these, up to the first that fails (`ConfigDef.CompositeValidator`).
@@ -155,7 +155,7 @@ impl Validator {
                     control.join(", ")
                 ))
             }
-            Self::UniqueAliases(_) => {
+            Self::Unique(_) => {
                 let items = value.and_then(Parsed::as_list).unwrap_or_default();
                 let duplicate = items.iter().enumerate().any(|(index, item)| items[..index].contains(item));
                 if duplicate { fail("Duplicate alias provided.") } else { Ok(()) }
@@ -195,7 +195,7 @@ impl std::fmt::Display for Validator {
             Self::NonNull => f.write_str("non-null string"),
             Self::NonEmptyString => f.write_str("non-empty string"),
             Self::NonEmptyStringWithoutControlChars => f.write_str("non-empty string without ISO control characters"),
-            Self::UniqueAliases(kind) => write!(f, "unique {kind} aliases"),
+            Self::Unique(what) => write!(f, "unique {what}"),
             Self::Regex => f.write_str("valid regex"),
             Self::All(validators) => {
                 let all: Vec<String> = validators.iter().map(ToString::to_string).collect();

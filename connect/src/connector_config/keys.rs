@@ -23,6 +23,10 @@ pub fn sink_config_def() -> &'static ConfigDef {
     &DEF
 }
 
+fn unique(what: &'static str) -> Validator {
+    Validator::All(vec![Validator::NonNull, Validator::Unique(what)])
+}
+
 fn version_key(name: String, what: &str) -> ConfigKey {
     ConfigKey::new(name, Type::String)
         .default_null()
@@ -59,7 +63,7 @@ fn common_keys() -> ConfigDef {
                 .display(COMMON, 2, Width::Long, "Connector class")
                 .doc("The class of the connector: the full Java name, the simple name, or that without `Connector`."),
         )
-        .define(version_key("connector.plugin.version".to_owned(), "connector"))
+        .define(version_key("connector.plugin.version".to_owned(), "connector").importance(Importance::Medium))
         .define(
             ConfigKey::new(TASKS_MAX, Type::Int)
                 .default(1)
@@ -90,11 +94,12 @@ fn common_keys() -> ConfigDef {
                     "The class that converts {what} between Connect's data and bytes. By default the cluster's."
                 )),
         );
+        def = def.define(version_key(format!("{name}.plugin.version"), "converter"));
     }
     def.define(
         ConfigKey::new("transforms", Type::List)
             .default(empty())
-            .validator(Validator::UniqueAliases("transformation"))
+            .validator(unique("transformation aliases"))
             .importance(Importance::Low)
             .display("Transforms", 12, Width::Long, "Transforms")
             .doc("The aliases of the transforms to apply, in order."),
@@ -102,7 +107,7 @@ fn common_keys() -> ConfigDef {
     .define(
         ConfigKey::new("predicates", Type::List)
             .default(empty())
-            .validator(Validator::UniqueAliases("predicate"))
+            .validator(unique("predicate aliases"))
             .importance(Importance::Low)
             .display("Predicates", 13, Width::Long, "Predicates")
             .doc("The aliases of the predicates that transforms refer to."),
@@ -152,7 +157,7 @@ fn source_keys(def: ConfigDef) -> ConfigDef {
     def.define(
         ConfigKey::new("topic.creation.groups", Type::List)
             .default(Parsed::List(Vec::new()))
-            .validator(Validator::UniqueAliases("topic creation group"))
+            .validator(unique("topic creation groups"))
             .importance(Importance::Low)
             .display("Topic Creation", 1, Width::Long, "Topic Creation Groups")
             .doc("Groups of topics that are created with settings of their own (KIP-158)."),
@@ -160,14 +165,14 @@ fn source_keys(def: ConfigDef) -> ConfigDef {
     .define(
         ConfigKey::new("exactly.once.support", Type::String)
             .default("requested")
-            .validator(Validator::one_of_ignore_case(&["requested", "required"]))
+            .validator(Validator::one_of_ignore_case(&["REQUIRED", "REQUESTED"]))
             .display("Exactly Once Support", 2, Width::Short, "Exactly once support")
             .doc("`required` refuses a connector that cannot resume from exactly the committed offsets (KIP-618)."),
     )
     .define(
         ConfigKey::new("transaction.boundary", Type::String)
             .default("poll")
-            .validator(Validator::one_of_ignore_case(&["poll", "interval", "connector"]))
+            .validator(Validator::one_of_ignore_case(&["INTERVAL", "POLL", "CONNECTOR"]))
             .display("Exactly Once Support", 3, Width::Short, "Transaction Boundary")
             .doc("When a transaction is committed: after each `poll`, after an `interval`, or where the `connector` says."),
     )

@@ -67,7 +67,7 @@ impl JsonConverter {
             .define(
                 ConfigKey::new("decimal.format", Type::String)
                     .default("BASE64")
-                    .validator(Validator::one_of_ignore_case(&["BASE64", "NUMERIC"]))
+                    .validator(Validator::one_of_ignore_case(&["NUMERIC", "BASE64"]))
                     .importance(Importance::Low)
                     .display("Serialization", 0, Width::Medium, "Decimal Format")
                     .doc("How decimals are written: `BASE64` of their bytes, or `NUMERIC`."),
@@ -97,9 +97,9 @@ impl JsonConverter {
             parsed: Mutex::new(ToConnectCache::new(capacity)),
         };
         if let Some(content) = config.opt_string("schema.content").filter(|content| !content.is_empty()) {
-            converter.fixed_schema = converter.parse_schema(content).map_err(|error| {
-                vec![ConfigError::invalid("schema.content", content, &error.trace().replace('\n', " "))]
-            })?;
+            converter.fixed_schema = converter
+                .parse_schema(content)
+                .map_err(|error| vec![ConfigError::invalid("schema.content", content, &error.to_string())])?;
         }
         Ok(converter)
     }
@@ -109,7 +109,7 @@ impl JsonConverter {
     }
 
     fn parse_schema(&self, content: &str) -> Result<Option<SchemaRef>> {
-        let node = parse(content).map_err(|error| Error::data("Failure to parse schema.content").with_source(error))?;
+        let node = parse(content).map_err(|error| Error::data(format!("Not JSON: {error}")))?;
         match node {
             Some(node) => schema::from_json(&node, self.settings),
             None => Ok(None),

@@ -6,12 +6,24 @@ use crate::java;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// Writes a quoted string. Only quotes, backslashes and control characters are escaped; other text stays UTF-8.
+/// Writes a quoted string. Quotes, backslashes, control characters and characters beyond U+FFFF are escaped; other text stays
+/// UTF-8.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut written = 0;
     for (index, byte) in bytes.iter().enumerate() {
+        // Jackson escapes what takes four bytes in UTF-8 as a pair of surrogates.
+        if *byte >= 0xf0 {
+            out.extend_from_slice(&bytes[written..index]);
+            written = index + 4;
+            let mut units = [0; 2];
+            for unit in text[index..].chars().next().map(|c| c.encode_utf16(&mut units)).into_iter().flatten() {
+                out.extend_from_slice(b"\\u");
+                out.extend([12, 8, 4, 0].map(|shift| HEX[usize::from(*unit >> shift & 15)]));
+            }
+            continue;
+        }
         if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
             continue;
         }

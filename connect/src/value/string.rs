@@ -32,7 +32,7 @@ impl Str {
     pub fn from_utf8_lossy(bytes: Bytes) -> Self {
         match ByteString::try_from(bytes.clone()) {
             Ok(text) => Self(text),
-            Err(_) => Self::from(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(_) => Self::from(lossy(&bytes)),
         }
     }
 
@@ -58,6 +58,31 @@ impl Str {
     pub fn into_bytes(self) -> Bytes {
         self.0.into_bytes()
     }
+}
+
+/// As `String::from_utf8_lossy`, but for surrogates: what would be a surrogate in three bytes is one U+FFFD in Java, and three here.
+fn lossy(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + 16);
+    let mut at = 0;
+    let mut skip = 0;
+    for chunk in bytes.utf8_chunks() {
+        at += chunk.valid().len() + chunk.invalid().len();
+        text.push_str(chunk.valid());
+        if !chunk.valid().is_empty() {
+            skip = 0;
+        }
+        match chunk.invalid() {
+            [] => {}
+            _ if skip > 0 => skip -= 1,
+            invalid => {
+                text.push(char::REPLACEMENT_CHARACTER);
+                if *invalid == [0xed] && matches!(bytes.get(at), Some(0xa0..=0xbf)) {
+                    skip = if matches!(bytes.get(at + 1), Some(0x80..=0xbf)) { 2 } else { 1 };
+                }
+            }
+        }
+    }
+    text
 }
 
 impl Deref for Str {

@@ -96,7 +96,8 @@ mod tests {
                     continue;
                 }
             };
-            lines.push((String::from_utf8_lossy(&bytes[start..at]).into_owned(), end));
+            let line = Str::from_utf8_lossy(Bytes::copy_from_slice(&bytes[start..at]));
+            lines.push((line.to_string(), end));
             start = end;
             at = end;
         }

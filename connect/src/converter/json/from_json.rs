@@ -42,7 +42,7 @@ impl<'t> FromJson<'t> {
         Ok(match reader.token().map_err(not_json)? {
             Token::Null => Value::Null,
             Token::Bool(value) => Value::Boolean(value),
-            Token::Number(Number::Decimal(digits)) => Value::Float64(digits.parse().unwrap_or(f64::NAN)),
+            Token::Number(number @ Number::Decimal(_)) => Value::Float64(double_value(number)),
             Token::Number(number) => Value::Int64(long_value(number)),
             Token::String(text) => Value::String(self.share(text)),
             Token::Array => {
@@ -99,12 +99,10 @@ impl<'t> FromJson<'t> {
             SchemaKind::Int64 => Value::Int64(long_value(number(node))),
             SchemaKind::Float32 => Value::Float32(match number(node) {
                 Number::Integer(value) => value as f32,
-                Number::BigInteger(digits) | Number::Decimal(digits) => digits.parse().unwrap_or(f32::NAN),
+                // Adding zero makes the negative zero positive: a `BigDecimal` has only one.
+                Number::BigInteger(digits) | Number::Decimal(digits) => digits.parse().unwrap_or(f32::NAN) + 0.0,
             }),
-            SchemaKind::Float64 => Value::Float64(match number(node) {
-                Number::Integer(value) => value as f64,
-                Number::BigInteger(digits) | Number::Decimal(digits) => digits.parse().unwrap_or(f64::NAN),
-            }),
+            SchemaKind::Float64 => Value::Float64(double_value(number(node))),
             SchemaKind::String => match node {
                 Node::String(text) => Value::String(self.share(text.clone())),
                 _ => self.wrong_type(),
@@ -273,6 +271,14 @@ fn decimal_from_base64(schema: &SchemaRef, text: &str) -> Result<Decimal> {
         return Err(Error::data("Zero length BigInteger"));
     }
     Ok(Decimal::new(bytes, schema.decimal_scale()?))
+}
+
+/// `JsonNode.doubleValue`, from a `BigDecimal`, which has no negative zero.
+fn double_value(number: Number<'_>) -> f64 {
+    match number {
+        Number::Integer(value) => value as f64,
+        Number::BigInteger(digits) | Number::Decimal(digits) => digits.parse().unwrap_or(f64::NAN) + 0.0,
+    }
 }
 
 /// `JsonNode.longValue`: without the fraction, the low 64 bits. Narrower types take the low bits of this.
