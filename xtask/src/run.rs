@@ -75,10 +75,16 @@ pub fn program(name: &str) -> Command {
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(cache::repository()).env("CARGO_TARGET_DIR", cache::target());
-    // Set by the cargo that runs xtask; they would make build scripts and tests look into xtask's own package.
-    for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
-        command.env_remove(name);
+    // Set by the cargo that runs xtask. Build scripts that watch these variables (ring's does) would run anew, and all
+    // that depends on them would be compiled anew, whenever xtask and a plain cargo take turns.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|prefix| text.starts_with(prefix))
+        {
+            command.env_remove(&name);
+        }
     }
+    command.env_remove("OUT_DIR").env_remove("CARGO_PRIMARY_PACKAGE");
     command
 }
 
