@@ -149,6 +149,23 @@ impl WorkerConfig {
         Ok(config)
     }
 
+    /// Replaces `${env:NAME}` in the Connect worker keys (`client.rack` is set so from the node's zone).
+    fn resolve_variables(&mut self, get: impl Fn(&str) -> Option<String>) -> Result<(), WorkerConfigError> {
+        for (key, value) in &mut self.config {
+            while let Some(start) = value.find("${env:") {
+                let Some(length) = value[start..].find('}') else {
+                    return Err(value_error(key, "has a `${env:` without `}`".to_owned()));
+                };
+                let name = &value[start + 6..start + length];
+                let Some(found) = get(name) else {
+                    return Err(value_error(key, format!("names the environment variable `{name}`, which is not set")));
+                };
+                value.replace_range(start..=start + length, &found);
+            }
+        }
+        Ok(())
+    }
+
     /// Checks what no single field can.
     pub fn check(&self) -> Result<(), WorkerConfigError> {
         for (key, value) in [
@@ -303,6 +320,16 @@ mod tests {
     fn a_bad_number_names_its_key() {
         let error = parse(", config: {offset.flush.timeout.ms: soon}").unwrap().check().unwrap_err().to_string();
         assert!(error.contains("offset.flush.timeout.ms") && error.contains("soon"), "{error}");
+    }
+
+    #[test]
+    fn environment_variables_are_resolved_and_missing_ones_named() {
+        let mut config = parse(", config: {consumer.client.rack: 'zone-${env:ZONE}'}").unwrap();
+        let mut missing = config.clone();
+        config.resolve_variables(|name| Some(name.to_lowercase())).unwrap();
+        assert_eq!(config.get("consumer.client.rack"), Some("zone-zone"));
+        let error = missing.resolve_variables(|_| None).unwrap_err().to_string();
+        assert!(error.contains("consumer.client.rack") && error.contains("ZONE"), "{error}");
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::{
 use barnabas_protocol::UnitState;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    encoding::{DescriptorEncoder, NoLabelSet},
+    metrics::MetricType,
     registry::{Registry, Unit},
 };
 
@@ -230,11 +230,14 @@ fn family(
         return Ok(());
     }
     let unit: Option<&Unit> = None;
-    let kind = if counter { ConstCounter::new(0.0).metric_type() } else { ConstGauge::new(0.0).metric_type() };
+    let kind = if counter { MetricType::Counter } else { MetricType::Gauge };
     let mut metric = encoder.encode_descriptor(name, help, unit, kind)?;
     for (labels, value) in samples {
-        let line = metric.encode_family(&labels)?;
-        if counter { ConstCounter::new(value).encode(line)? } else { ConstGauge::new(value).encode(line)? }
+        match (labels.is_empty(), counter) {
+            (true, _) => metric.encode_gauge(&value)?,
+            (false, false) => metric.encode_family(&labels)?.encode_gauge(&value)?,
+            (false, true) => metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)?,
+        }
     }
     Ok(())
 }

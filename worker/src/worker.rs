@@ -142,7 +142,7 @@ impl Worker {
             Some(Body::Desired(set)) => {
                 core.fence.desired(epoch)?;
                 core.cancel_resume();
-                core.desired = by_key(set);
+                core.desired = keep_configs(by_key(set), &core.desired);
                 self.inner.reconcile(&mut core);
             }
             None => {}
@@ -404,6 +404,19 @@ fn by_key(set: DesiredSet) -> BTreeMap<Key, Unit> {
     set.units.into_iter().map(|unit| ((unit.connector.clone(), unit.task), unit)).collect()
 }
 
+/// A unit that is pushed without a configuration keeps the one that this worker has for the same incarnation: a new
+/// leader cannot know what its predecessor resolved. Kept here so that it is saved, and resumed, with it.
+fn keep_configs(mut desired: BTreeMap<Key, Unit>, before: &BTreeMap<Key, Unit>) -> BTreeMap<Key, Unit> {
+    for (key, unit) in &mut desired {
+        let known = before.get(key).filter(|known| known.incarnation == unit.incarnation);
+        if let Some(known) = known.filter(|_| unit.config.is_empty()) {
+            unit.config.clone_from(&known.config);
+            unit.tasks_max = known.tasks_max;
+        }
+    }
+    desired
+}
+
 /// Worker keys that mean nothing here; Connect only warns about those, too.
 fn unknown_keys(config: &WorkerConfig) -> Vec<&str> {
     const KNOWN: &[&str] = &[
@@ -447,4 +460,25 @@ fn resident_bytes() -> u64 {
         .ok()
         .and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok())
         .map_or(0, |pages| pages * 4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_without_a_configuration_keeps_that_of_its_incarnation_only() {
+        let unit = |incarnation, config: &[(&str, &str)]| Unit {
+            connector: "c".to_owned(),
+            incarnation,
+            config: config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            ..Unit::default()
+        };
+        let set = |unit| by_key(DesiredSet { units: vec![unit] });
+        let before = set(unit(1, &[("file", "/in")]));
+        assert_eq!(keep_configs(set(unit(1, &[])), &before), before);
+        assert_eq!(keep_configs(set(unit(2, &[])), &before), set(unit(2, &[])));
+        let replaced = set(unit(1, &[("file", "/other")]));
+        assert_eq!(keep_configs(replaced.clone(), &before), replaced);
+    }
 }

@@ -141,9 +141,8 @@ async fn topics_are_found_by_pattern_and_lag_is_shown() {
     let mut all = put(&name, 2).await;
     all.sort();
     assert_eq!(all, ["a", "b"]);
-    let unit = driver
-        .until_unit(&name, Some(0), "no lag", |u| u.progress.as_ref().is_some_and(|p| p.lag == Some(0)))
-        .await;
+    let unit =
+        driver.until_unit(&name, Some(0), "no lag", |u| u.progress.as_ref().is_some_and(|p| p.lag == Some(0))).await;
     assert_eq!(unit.progress.unwrap().topics, [format!("{prefix}.a"), format!("{prefix}.b")]);
     driver.worker.shutdown().await;
 }
@@ -297,11 +296,9 @@ async fn an_unreachable_kafka_is_said_and_heals_by_itself() {
 async fn records_flow_over_sasl_and_a_wrong_password_is_said() {
     let Some(kafka) = kafka() else { return };
     let get = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let (Some(sasl), Some(user), Some(password)) = (
-        get("BARNABAS_TEST_KAFKA_SASL"),
-        get("BARNABAS_TEST_KAFKA_USER"),
-        get("BARNABAS_TEST_KAFKA_PASSWORD"),
-    ) else {
+    let (Some(sasl), Some(user), Some(password)) =
+        (get("BARNABAS_TEST_KAFKA_SASL"), get("BARNABAS_TEST_KAFKA_USER"), get("BARNABAS_TEST_KAFKA_PASSWORD"))
+    else {
         panic!("set BARNABAS_TEST_KAFKA_SASL, BARNABAS_TEST_KAFKA_USER and BARNABAS_TEST_KAFKA_PASSWORD");
     };
     let dir = tempfile::tempdir().unwrap();

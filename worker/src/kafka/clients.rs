@@ -204,7 +204,9 @@ impl ClientFactory {
             ("auto.offset.reset", "earliest"),
             // librdkafka's own default is read_committed, Java's is not.
             ("isolation.level", "read_uncommitted"),
-            ("session.timeout.ms", "45000"),
+            // Java's 45 s are what a killed worker's partitions wait for; 10 s were its default before Kafka 3.0.
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "3000"),
             ("max.poll.interval.ms", "300000"),
             // What is fetched ahead of the task, for all partitions: librdkafka's default is 64 MiB.
             ("queued.max.messages.kbytes", "16384"),

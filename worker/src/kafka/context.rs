@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use rdkafka::{
     ClientContext,
     config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
 
@@ -31,6 +32,15 @@ impl ClientNotes {
     pub fn take_last_error(&self) -> Option<String> {
         self.0.last_error.lock().take()
     }
+}
+
+/// Serves what librdkafka has queued for a consumer without messages, and takes the last error.
+pub fn last_error(consumer: &BaseConsumer<ClientNotes>) -> Option<String> {
+    // One event a call, log lines among them.
+    for _ in 0..200 {
+        drop(consumer.poll(std::time::Duration::ZERO));
+    }
+    consumer.context().take_last_error()
 }
 
 impl ClientContext for ClientNotes {

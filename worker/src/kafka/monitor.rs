@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::{
     clients::ClientFactory,
-    context::ClientNotes,
+    context::{ClientNotes, last_error},
     errors::{UNREACHABLE, classify},
 };
 
@@ -86,8 +86,8 @@ async fn probe(
         let (client, topic) = (Arc::clone(&client), topic.to_owned());
         tokio::task::spawn_blocking(move || {
             let outcome = client.fetch_metadata(Some(&topic), Duration::from_secs(4)).map(drop);
-            client.poll(Duration::ZERO);
-            outcome.map_err(|error| classify("Reaching Kafka", error, client.context().take_last_error()).to_string())
+            let hint = last_error(&client);
+            outcome.map_err(|error| classify("Reaching Kafka", error, hint).to_string())
         })
     };
     match asked.await {

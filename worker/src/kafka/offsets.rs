@@ -25,7 +25,7 @@ use rdkafka::{
 
 use super::{
     clients::ClientFactory,
-    context::ClientNotes,
+    context::{ClientNotes, last_error},
     errors::{self, classify},
 };
 
@@ -130,11 +130,9 @@ fn read_topic(clients: &ClientFactory, group: &str, topic: &str) -> Result<Snaps
     let doing = || format!("Reading the offsets topic `{topic}`");
     let started = Instant::now();
     let consumer = client(clients, group, true)?;
-    let fail = |error: KafkaError| {
-        consumer.poll(Duration::ZERO);
-        classify(&doing(), error, consumer.context().take_last_error())
-    };
-    let metadata = consumer.fetch_metadata(Some(topic), CALL).map_err(fail)?;
+    let fail = |error: KafkaError| classify(&doing(), error, consumer.context().take_last_error());
+    let metadata =
+        consumer.fetch_metadata(Some(topic), CALL).map_err(|error| classify(&doing(), error, last_error(&consumer)))?;
     let partitions: Vec<i32> =
         metadata.topics().iter().filter(|t| t.name() == topic).flat_map(|t| t.partitions()).map(|p| p.id()).collect();
     if partitions.is_empty() {

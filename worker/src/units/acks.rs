@@ -44,7 +44,14 @@ pub struct AckTracker {
     /// Sources hand out one `Arc` per partition: most records need no lookup.
     last: Option<(Arc<OffsetMap>, usize)>,
     pending: usize,
+    /// Where the search for an idle place goes on.
+    clock: usize,
 }
+
+/// How many partitions are remembered before idle ones are forgotten.
+const MANY_PARTITIONS: usize = 4096;
+/// How many places are looked at for one new partition.
+const SEARCH: usize = 16;
 
 #[derive(Debug)]
 struct Partition {
@@ -107,6 +114,19 @@ impl AckTracker {
         self.pending
     }
 
+    /// A place whose partition has nothing left to tell, once there are many: a source that makes a
+    /// partition of every file must not grow without end.
+    fn idle(&mut self) -> Option<usize> {
+        if self.partitions.len() < MANY_PARTITIONS {
+            return None;
+        }
+        (0..SEARCH).find_map(|_| {
+            self.clock = (self.clock + 1) % self.partitions.len();
+            let partition = &self.partitions[self.clock];
+            (partition.records.is_empty() && partition.committable.is_none()).then_some(self.clock)
+        })
+    }
+
     fn index(&mut self, partition: &Arc<OffsetMap>) -> usize {
         if let Some((key, index)) = &self.last
             && Arc::ptr_eq(key, partition)
@@ -116,10 +136,20 @@ impl AckTracker {
         let index = match self.by_content.get(partition) {
             Some(index) => *index,
             None => {
-                let index = self.partitions.len();
                 let key = Arc::clone(partition);
+                let new = Partition { key, base: 0, records: VecDeque::new(), committable: None };
+                let index = match self.idle() {
+                    Some(index) => {
+                        let old = std::mem::replace(&mut self.partitions[index], new);
+                        self.by_content.remove(&old.key);
+                        index
+                    }
+                    None => {
+                        self.partitions.push(new);
+                        self.partitions.len() - 1
+                    }
+                };
                 self.by_content.insert(Arc::clone(partition), index);
-                self.partitions.push(Partition { key, base: 0, records: VecDeque::new(), committable: None });
                 index
             }
         };
@@ -176,6 +206,24 @@ mod tests {
         tracker.acknowledge(token);
         tracker.restore(taken);
         assert_eq!(tracker.take_committable(), [position(1, 1)]);
+    }
+
+    #[test]
+    fn partitions_that_are_done_are_forgotten() {
+        let mut tracker = AckTracker::default();
+        let stuck = SourcePosition { partition: Arc::new(OffsetMap::single("p", "stuck")), offset: OffsetMap::new() };
+        let waiting = tracker.submit(&stuck);
+        for n in 0..3 * MANY_PARTITIONS {
+            let position =
+                SourcePosition { partition: Arc::new(OffsetMap::single("p", n)), offset: OffsetMap::single("o", n) };
+            let token = tracker.submit(&position);
+            assert!(tracker.acknowledge(token));
+            assert_eq!(tracker.take_committable(), [position]);
+        }
+        assert!(tracker.partitions.len() <= MANY_PARTITIONS + 1, "{}", tracker.partitions.len());
+        assert_eq!(tracker.by_content.len(), tracker.partitions.len());
+        assert!(tracker.acknowledge(waiting));
+        assert_eq!(tracker.take_committable(), [stuck]);
     }
 
     #[test]
