@@ -16,6 +16,7 @@ use crate::value::{Str, Value};
 pub use infer::parse_string;
 
 /// `org.apache.kafka.connect.storage.HeaderConverter`.
+#[allow(clippy::wrong_self_convention)] // The names are Connect's.
 pub trait HeaderConverter: Send + Sync {
     /// To bytes; `None` is Kafka's null.
     fn from_connect_header(&self, topic: &str, key: &str, data: &Data) -> Result<Option<Bytes>>;

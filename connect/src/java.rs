@@ -27,15 +27,32 @@ pub fn hash_order<T>(entries: &mut [T], initial: u32, hash: impl Fn(&T) -> Optio
     while buckets < 1 << 30 && entries.len() as f64 > f64::from(buckets) * 0.75 {
         buckets *= 2;
     }
-    if entries.iter().any(|entry| hash(entry).is_none()) {
+    let bucket = |entry: &T| {
+        let hash = hash(entry)? as u32;
+        Some((hash ^ (hash >> 16)) & (buckets - 1))
+    };
+    // Stable: entries of one bucket keep the order in which they were put. The maps of records are small, so they are sorted
+    // where they are, by insertion.
+    let mut small = [0; 32];
+    if entries.len() <= small.len() {
+        for (slot, entry) in small.iter_mut().zip(&*entries) {
+            match bucket(entry) {
+                Some(bucket) => *slot = bucket,
+                None => return,
+            }
+        }
+        for end in 1..entries.len() {
+            let place = small[..end].partition_point(|bucket| *bucket <= small[end]);
+            if place < end {
+                small[place..=end].rotate_right(1);
+                entries[place..=end].rotate_right(1);
+            }
+        }
         return;
     }
-    let bucket = |entry: &T| {
-        let hash = hash(entry).unwrap_or(0) as u32;
-        (hash ^ (hash >> 16)) & (buckets - 1)
-    };
-    // Stable: entries of one bucket keep the order in which they were put.
-    entries.sort_by_cached_key(bucket);
+    if entries.iter().all(|entry| bucket(entry).is_some()) {
+        entries.sort_by_cached_key(bucket);
+    }
 }
 
 /// `Object.hashCode` of a map key; `None` where Java uses an address.

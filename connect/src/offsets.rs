@@ -70,12 +70,11 @@ impl OffsetMap {
 
     /// The entries in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Json)> {
-        let (one, many): (Option<(&Str, &Json)>, &[(Str, Json)]) = match &self.0 {
-            Repr::Empty => (None, &[]),
-            Repr::One(name, value) => (Some((name, value)), &[]),
-            Repr::Many(entries) => (None, entries),
-        };
-        OffsetIter { one, many: many.iter() }
+        match &self.0 {
+            Repr::Empty => OffsetIter { one: None, many: [].iter() },
+            Repr::One(name, value) => OffsetIter { one: Some((name, value)), many: [].iter() },
+            Repr::Many(entries) => OffsetIter { one: None, many: entries.iter() },
+        }
     }
 
     /// As a JSON object.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{ConfigDef, ConfigError, ConfigKey, RawConfig, Type, Validator};
+use crate::converter::Configured;
 use crate::error::Result;
 use crate::record::Record;
 use crate::regex::JavaRegex;
@@ -16,7 +17,7 @@ pub trait Predicate: Send + Sync {
 pub(crate) struct PredicatePlugin {
     pub class: &'static str,
     pub config_def: fn() -> ConfigDef,
-    pub build: fn(&RawConfig) -> std::result::Result<Arc<dyn Predicate>, Vec<ConfigError>>,
+    pub build: fn(&RawConfig) -> Configured<Arc<dyn Predicate>>,
 }
 
 pub(crate) static PREDICATES: &[PredicatePlugin] = &[
@@ -57,7 +58,7 @@ impl HasHeaderKey {
         )
     }
 
-    fn build(config: &RawConfig) -> std::result::Result<Arc<dyn Predicate>, Vec<ConfigError>> {
+    fn build(config: &RawConfig) -> Configured<Arc<dyn Predicate>> {
         Ok(Arc::new(Self { name: Self::config_def().parse(config)?.string("name").to_owned() }))
     }
 }
@@ -91,7 +92,7 @@ impl TopicNameMatches {
         )
     }
 
-    fn build(config: &RawConfig) -> std::result::Result<Arc<dyn Predicate>, Vec<ConfigError>> {
+    fn build(config: &RawConfig) -> Configured<Arc<dyn Predicate>> {
         let config = Self::config_def().parse(config)?;
         let pattern = config.string("pattern");
         let compiled = JavaRegex::new(pattern)

@@ -148,7 +148,7 @@ proptest! {
         let again = plain.from_connect("t", &mut Vec::new(), &once).unwrap().unwrap();
         // The order of a HashMap does not depend on the order of insertion but for keys in one bucket, so it settles at once.
         let twice = plain.to_connect("t", &[], Some(&again)).unwrap();
-        prop_assert_eq!(once, twice.clone());
+        prop_assert_eq!(&once, &twice);
         prop_assert_eq!(plain.from_connect("t", &mut Vec::new(), &twice).unwrap().unwrap(), again);
     }
 

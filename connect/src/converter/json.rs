@@ -5,13 +5,13 @@ mod from_json;
 mod schema;
 mod to_json;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use crate::config::{ConfigDef, ConfigError, ConfigKey, Importance, RawConfig, Type, Validator, Width};
 use crate::error::{Error, Result};
-use crate::json::{Reader, parse};
+use crate::json::{Reader, parse, read_node};
 use crate::record::{Data, Header};
 use crate::schema::{Schema, SchemaRef};
 use crate::value::{Str, Value};
@@ -133,17 +133,18 @@ impl JsonConverter {
             reader.token().map_err(not_json)?;
             while let Some(name) = reader.next_name(members == 0).map_err(not_json)? {
                 members += 1;
-                reader.skip_space();
-                let start = reader.position();
-                reader.skip_value().map_err(not_json)?;
-                let slot = match &*name {
-                    "schema" => &mut schema,
-                    "payload" => &mut payload,
-                    _ => continue,
-                };
                 // A repeated name counts once, and its last value.
-                members -= usize::from(slot.is_some());
-                *slot = Some(reader.between(start, reader.position()));
+                match &*name {
+                    "schema" => {
+                        members -= usize::from(schema.is_some());
+                        schema = Some(self.schema_text(&mut reader)?);
+                    }
+                    "payload" => {
+                        members -= usize::from(payload.is_some());
+                        payload = Some(read_node(&mut reader).map_err(not_json)?);
+                    }
+                    _ => reader.skip_value().map_err(not_json)?,
+                }
             }
         } else if reader.begin() {
             let number = reader.at_number();
@@ -156,14 +157,32 @@ impl JsonConverter {
                  converter configuration.",
             ));
         };
-        let schema = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get_or(schema, || {
-            match parse(schema).map_err(not_json)? {
-                Some(node) => schema::from_json(&node, self.settings),
-                None => Ok(None),
-            }
+        let schema = self.lock_parsed().get_or(schema, || match parse(schema).map_err(not_json)? {
+            Some(node) => schema::from_json(&node, self.settings),
+            None => Ok(None),
         })?;
-        let value = self.payload(text, payload, schema.as_ref())?;
+        let mut from = FromJson::new(text, self.settings);
+        let value = match &schema {
+            Some(schema) => from.with_schema(schema, Some(&payload))?,
+            None => from.schemaless_node(&payload),
+        };
         Ok(Data { schema, value })
+    }
+
+    /// The text of the schema. When it is that of the message before, it is known to be right and where it ends.
+    fn schema_text<'a>(&self, reader: &mut Reader<'a>) -> Result<&'a str> {
+        reader.skip_space();
+        let start = reader.position();
+        let known = self.lock_parsed().last_length(reader.rest());
+        match known {
+            Some(length) => reader.skip(length),
+            None => reader.skip_value().map_err(not_json)?,
+        }
+        Ok(reader.between(start, reader.position()))
+    }
+
+    fn lock_parsed(&self) -> MutexGuard<'_, ToConnectCache> {
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn payload(&self, text: &Str, payload: &str, schema: Option<&SchemaRef>) -> Result<Value> {

@@ -15,6 +15,7 @@ pub use json::JsonConverter;
 pub use simple::{ByteArrayConverter, NumberConverter, StringConverter};
 
 /// `org.apache.kafka.connect.storage.Converter`. One converter is shared by all threads of a task.
+#[allow(clippy::wrong_self_convention)] // The names are Connect's.
 pub trait Converter: Send + Sync {
     /// To bytes; `None` is Kafka's null. A converter may add headers.
     fn from_connect(&self, topic: &str, headers: &mut Vec<Header>, data: &Data) -> Result<Option<Bytes>>;
@@ -31,11 +32,14 @@ pub trait Converter: Send + Sync {
     fn class(&self) -> &'static str;
 }
 
+/// A plugin built from its configuration, or everything that is wrong with that.
+pub(crate) type Configured<T> = std::result::Result<T, Vec<ConfigError>>;
+
 /// A converter class that can be named in a configuration.
 pub(crate) struct ConverterPlugin {
     pub class: &'static str,
     pub config_def: fn() -> ConfigDef,
-    pub build: fn(config: &RawConfig, is_key: bool) -> Result<Arc<dyn Converter>, Vec<ConfigError>>,
+    pub build: fn(config: &RawConfig, is_key: bool) -> Configured<Arc<dyn Converter>>,
 }
 
 pub(crate) static CONVERTERS: &[ConverterPlugin] = &[

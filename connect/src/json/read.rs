@@ -84,12 +84,13 @@ pub fn parse(text: &str) -> Result<Option<Node<'_>>, ParseError> {
     if !reader.begin() {
         return Ok(None);
     }
-    let node = node(&mut reader)?;
+    let node = read_node(&mut reader)?;
     reader.finish(matches!(node, Node::Number(_)))?;
     Ok(Some(node))
 }
 
-fn node<'a>(reader: &mut Reader<'a>) -> Result<Node<'a>, ParseError> {
+/// Reads one value.
+pub(crate) fn read_node<'a>(reader: &mut Reader<'a>) -> Result<Node<'a>, ParseError> {
     Ok(match reader.token()? {
         Token::Null => Node::Null,
         Token::Bool(value) => Node::Bool(value),
@@ -98,14 +99,14 @@ fn node<'a>(reader: &mut Reader<'a>) -> Result<Node<'a>, ParseError> {
         Token::Array => {
             let mut items = Vec::new();
             while reader.next_item(items.is_empty())? {
-                items.push(node(reader)?);
+                items.push(read_node(reader)?);
             }
             Node::Array(items)
         }
         Token::Object => {
             let mut members = Vec::new();
             while let Some(name) = reader.next_name(members.is_empty())? {
-                members.push((name, node(reader)?));
+                members.push((name, read_node(reader)?));
             }
             unite(&mut members, |one, other| one == other);
             Node::Object(members)
@@ -185,6 +186,16 @@ impl<'a> Reader<'a> {
 
     pub fn position(&self) -> usize {
         self.at
+    }
+
+    /// What was not read yet.
+    pub fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    /// Moves on over bytes that the caller knows.
+    pub fn skip(&mut self, bytes: usize) {
+        self.at += bytes;
     }
 
     /// The text between two positions.

@@ -5,7 +5,8 @@ mod insert_field;
 mod regex_router;
 mod replace_field;
 
-use crate::config::{ConfigDef, ConfigError, RawConfig};
+use crate::config::{ConfigDef, RawConfig};
+use crate::converter::Configured;
 use crate::error::{Error, Result};
 use crate::record::{Data, Record};
 use crate::value::Value;
@@ -24,7 +25,7 @@ pub trait Transform: Send {
 pub(crate) struct TransformPlugin {
     pub class: &'static str,
     pub config_def: fn() -> ConfigDef,
-    pub build: fn(&RawConfig) -> std::result::Result<Box<dyn Transform>, Vec<ConfigError>>,
+    pub build: fn(&RawConfig) -> Configured<Box<dyn Transform>>,
 }
 
 pub(crate) static TRANSFORMS: &[TransformPlugin] = &[

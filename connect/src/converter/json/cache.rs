@@ -53,6 +53,12 @@ impl ToConnectCache {
         Self { capacity, last: None, entries: HashMap::new() }
     }
 
+    /// How long the schema is that `text` begins with, when that is the last one. Only an object says by itself where it ends.
+    pub fn last_length(&self, text: &str) -> Option<usize> {
+        let (known, _) = self.last.as_ref()?;
+        (known.starts_with('{') && text.starts_with(&**known)).then_some(known.len())
+    }
+
     pub fn get_or(
         &mut self,
         json: &str,

@@ -38,6 +38,25 @@ impl<'t> FromJson<'t> {
         Ok(value)
     }
 
+    /// The same from a tree.
+    pub fn schemaless_node(&self, node: &Node<'_>) -> Value {
+        match node {
+            Node::Null => Value::Null,
+            Node::Bool(value) => Value::Boolean(*value),
+            Node::Number(number @ Number::Decimal(_)) => Value::Float64(double_value(*number)),
+            Node::Number(number) => Value::Int64(long_value(*number)),
+            Node::String(text) => Value::String(self.share(text.clone())),
+            Node::Array(items) => Value::array(items.iter().map(|item| self.schemaless_node(item)).collect::<Vec<_>>()),
+            Node::Object(members) => {
+                let entry = |(name, value): &(Cow<'_, str>, Node<'_>)| {
+                    (Value::String(self.share(name.clone())), self.schemaless_node(value))
+                };
+                let map = Map::from_unique(members.iter().map(entry).collect());
+                Value::from(map.into_hash_order(java::HASH_MAP_DEFAULT))
+            }
+        }
+    }
+
     fn read(&self, reader: &mut Reader<'_>) -> Result<Value> {
         Ok(match reader.token().map_err(not_json)? {
             Token::Null => Value::Null,
