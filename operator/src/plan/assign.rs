@@ -30,11 +30,10 @@ pub enum Bin {
     Closed,
 }
 
-/// The home of every item, in their order; `None` when no bin is open. With `rebalance` off only homeless items are
-/// placed and nothing moves.
+/// The home of every item, in their order, with moves for balance; `None` when no bin is open.
 ///
 /// Takes O((items + bins) log bins).
-pub fn assign(items: &[Item], bins: &[Bin], rebalance: bool) -> Vec<Option<u32>> {
+pub fn balance(items: &[Item], bins: &[Bin]) -> Vec<Option<u32>> {
     let mut homes: Vec<Option<u32>> = items
         .iter()
         .map(|item| item.home.filter(|home| bins.get(*home as usize).is_some_and(|bin| *bin != Bin::Closed)))
@@ -44,10 +43,16 @@ pub fn assign(items: &[Item], bins: &[Bin], rebalance: bool) -> Vec<Option<u32>>
         loads[*home as usize] += 1;
     }
     let quota = Quota::new(&homes, bins, &loads);
-    if rebalance {
-        evict(items, bins, &quota, &mut homes, &mut loads);
-    }
-    place(items, bins, rebalance.then_some(&quota), &mut homes, &mut loads);
+    evict(items, bins, &quota, &mut homes, &mut loads);
+    place(items, bins, Some(&quota), &mut homes, &mut loads);
+    homes
+}
+
+/// The home of every item, in their order, without moving any that has one. `items` need only be the units of those
+/// connectors that have homeless ones; `loads` are the bins' loads by all units.
+pub fn fill(items: &[Item], bins: &[Bin], mut loads: Vec<usize>) -> Vec<Option<u32>> {
+    let mut homes: Vec<Option<u32>> = items.iter().map(|item| item.home).collect();
+    place(items, bins, None, &mut homes, &mut loads);
     homes
 }
 

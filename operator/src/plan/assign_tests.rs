@@ -41,7 +41,7 @@ fn fewest_moves(items: &[Item], open: &[bool]) -> usize {
 #[test]
 fn tasks_of_one_connector_are_spread_over_the_workers() {
     let items: Vec<Item> = (0..3).flat_map(|group| (0..4).map(move |_| item(group, None))).collect();
-    let homes = assign(&items, &[Bin::Open; 4], true);
+    let homes = balance(&items, &[Bin::Open; 4]);
     for group in homes.chunks(4) {
         let distinct: BTreeSet<_> = group.iter().collect();
         assert_eq!(distinct.len(), 4, "{homes:?}");
@@ -51,7 +51,7 @@ fn tasks_of_one_connector_are_spread_over_the_workers() {
 #[test]
 fn a_worker_that_joins_gets_its_share_and_nothing_else_moves() {
     let items: Vec<Item> = (0..10).map(|i| item(i / 2, Some(i % 2))).collect();
-    let homes = assign(&items, &[Bin::Open; 3], true);
+    let homes = balance(&items, &[Bin::Open; 3]);
     assert_eq!(moves(&items, &homes), 3);
     assert!(items.iter().zip(&homes).all(|(item, home)| item.home == *home || *home == Some(2)));
 }
@@ -59,7 +59,7 @@ fn a_worker_that_joins_gets_its_share_and_nothing_else_moves() {
 #[test]
 fn a_worker_that_leaves_gives_its_units_away_and_nothing_else_moves() {
     let items: Vec<Item> = (0..9).map(|i| item(i, Some(i % 3))).collect();
-    let homes = assign(&items, &[Bin::Open, Bin::Closed, Bin::Open], true);
+    let homes = balance(&items, &[Bin::Open, Bin::Closed, Bin::Open]);
     assert_eq!(moves(&items, &homes), 3);
     assert_eq!(loads(&homes, 3), [5, 0, 4]);
 }
@@ -67,29 +67,29 @@ fn a_worker_that_leaves_gives_its_units_away_and_nothing_else_moves() {
 #[test]
 fn an_unreachable_worker_keeps_its_units_and_causes_no_moves() {
     let items: Vec<Item> = (0..9).map(|i| item(i, Some(i % 3))).collect();
-    let homes = assign(&items, &[Bin::Open, Bin::Frozen, Bin::Open], true);
+    let homes = balance(&items, &[Bin::Open, Bin::Frozen, Bin::Open]);
     assert_eq!(moves(&items, &homes), 0);
 }
 
 #[test]
 fn what_may_not_move_stays() {
     let items: Vec<Item> = (0..4).map(|i| Item { movable: false, ..item(i, Some(0)) }).collect();
-    assert_eq!(moves(&items, &assign(&items, &[Bin::Open; 2], true)), 0);
+    assert_eq!(moves(&items, &balance(&items, &[Bin::Open; 2])), 0);
 }
 
 #[test]
-fn nothing_moves_while_rebalancing_is_off() {
+fn filling_moves_nothing() {
     let mut items: Vec<Item> = (0..4).map(|i| item(i, Some(0))).collect();
     items.push(item(4, None));
-    let homes = assign(&items, &[Bin::Open; 2], false);
+    let homes = fill(&items, &[Bin::Open; 2], vec![4, 0]);
     assert_eq!(moves(&items, &homes), 0);
     assert_eq!(homes[4], Some(1));
 }
 
 #[test]
 fn without_workers_nothing_is_placed() {
-    assert_eq!(assign(&[item(0, None)], &[Bin::Closed, Bin::Frozen], true), [None]);
-    assert_eq!(assign(&[item(0, None)], &[], true), [None]);
+    assert_eq!(balance(&[item(0, None)], &[Bin::Closed, Bin::Frozen]), [None]);
+    assert_eq!(balance(&[item(0, None)], &[]), [None]);
 }
 
 prop_compose! {
@@ -109,7 +109,7 @@ proptest! {
     #[test]
     fn loads_differ_by_at_most_one_and_moves_are_fewest((open, items) in world()) {
         let bins: Vec<Bin> = open.iter().map(|open| if *open { Bin::Open } else { Bin::Closed }).collect();
-        let homes = assign(&items, &bins, true);
+        let homes = balance(&items, &bins);
         prop_assert!(homes.iter().all(|home| home.is_some_and(|home| open[home as usize])));
         let loads: Vec<usize> =
             loads(&homes, bins.len()).into_iter().zip(&open).filter(|(_, open)| **open).map(|(load, _)| load).collect();
@@ -120,16 +120,16 @@ proptest! {
     #[test]
     fn a_settled_assignment_is_left_alone((open, items) in world()) {
         let bins: Vec<Bin> = open.iter().map(|open| if *open { Bin::Open } else { Bin::Closed }).collect();
-        let homes = assign(&items, &bins, true);
+        let homes = balance(&items, &bins);
         let settled: Vec<Item> = items.iter().zip(&homes).map(|(item, home)| Item { home: *home, ..*item }).collect();
-        prop_assert_eq!(&assign(&settled, &bins, true), &homes);
-        prop_assert_eq!(&assign(&items, &bins, true), &homes);
+        prop_assert_eq!(&balance(&settled, &bins), &homes);
+        prop_assert_eq!(&balance(&items, &bins), &homes);
     }
 
     #[test]
     fn frozen_workers_neither_gain_nor_lose((open, items) in world()) {
         let bins: Vec<Bin> = open.iter().map(|open| if *open { Bin::Open } else { Bin::Frozen }).collect();
-        let homes = assign(&items, &bins, true);
+        let homes = balance(&items, &bins);
         for (item, home) in items.iter().zip(&homes) {
             for (bin, kind) in bins.iter().enumerate().filter(|(_, kind)| **kind == Bin::Frozen) {
                 let _ = kind;
@@ -141,7 +141,7 @@ proptest! {
     #[test]
     fn a_connector_from_nothing_is_spread_as_evenly_as_its_workers_allow(bins in 1_usize..9, tasks in 1_usize..40) {
         let items: Vec<Item> = (0..tasks).map(|_| item(0, None)).collect();
-        let loads = loads(&assign(&items, &vec![Bin::Open; bins], true), bins);
+        let loads = loads(&balance(&items, &vec![Bin::Open; bins]), bins);
         prop_assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 1);
     }
 }

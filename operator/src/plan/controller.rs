@@ -29,6 +29,8 @@ pub struct Controller {
     pub(super) dirty: BTreeSet<ConnectorId>,
     /// Connectors to look at later.
     timers: BTreeSet<(Millis, ConnectorId)>,
+    /// Units that may be in want of a home.
+    pub(super) homeless: BTreeSet<UnitId>,
     /// Units with a home that they were not given to yet.
     pub(super) ungiven: BTreeSet<UnitId>,
     /// Units or workers changed in a way that may change homes.
@@ -44,8 +46,10 @@ pub struct Controller {
     /// A worker has joined and is yet to get its share. Only that moves units for balance: what happens to one
     /// connector moves no unit of another (invariant 2), and neither does a new leader (invariant 3).
     pub(super) rebalance: bool,
-    pub(super) was_learning: bool,
-    pub(super) was_gathering: bool,
+    /// Some pod may run anything, see [`Self::take_stock`].
+    pub(super) is_learning: bool,
+    /// Workers that can be given units.
+    pub(super) open_workers: usize,
     pub(super) last_roll: Millis,
     pub(super) cluster_status: Option<Box<ClusterStatusDraft>>,
     /// Connectors whose configuration is with a worker.
@@ -79,6 +83,7 @@ impl Controller {
             next_connector: 0,
             dirty: BTreeSet::new(),
             timers: BTreeSet::new(),
+            homeless: BTreeSet::new(),
             ungiven: BTreeSet::new(),
             unplaced: true,
             revision: 0,
@@ -86,8 +91,8 @@ impl Controller {
             first_open: None,
             last_join: started,
             rebalance: false,
-            was_learning: true,
-            was_gathering: true,
+            is_learning: true,
+            open_workers: 0,
             last_roll: started,
             cluster_status: None,
             validating: BTreeSet::new(),
@@ -251,6 +256,7 @@ impl Controller {
         self.outlast_predecessor(now, &mut wakeup);
         self.watch_workers(now, &mut wakeup);
         self.drain_pods(now, &mut wakeup);
+        self.take_stock();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, id));
             if let Some(connector) = self.connectors.get_mut(&id) {

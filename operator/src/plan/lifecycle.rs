@@ -26,7 +26,9 @@ const CHECK_TIMEOUT_MS: Millis = 60_000;
 impl Connector {
     /// Takes in the resource as it stands.
     pub(super) fn observe(&mut self, spec: ConnectorSpec) {
-        if !spec.reconciliation_paused || spec.deleted {
+        // Of a resource that cannot be read nothing is known, its state and name included: it stays as it was.
+        let unreadable = spec.problem.as_ref().is_some_and(|problem| problem.reason == reason::INVALID_RESOURCE);
+        if spec.deleted || !(spec.reconciliation_paused || unreadable) {
             self.effective = Some(spec.clone());
         }
         let source = self.effective.as_ref().unwrap_or(&spec);
@@ -128,7 +130,8 @@ impl Controller {
         let last_join = self.last_join;
         let Some(connector) = self.connectors.get_mut(&id) else { return };
         let offered = connector.complete.as_ref().map(|(hash, _)| *hash);
-        if connector.accepted.is_none()
+        // Nothing was accepted under this leader: the instance that was found running says what is in force.
+        if connector.accepted.as_ref().is_none_or(|accepted| accepted.config.is_none())
             && let Some(unit) = connector.units.get(&INSTANCE).filter(|unit| unit.given)
         {
             if offered == Some(unit.hash) {
@@ -329,6 +332,9 @@ impl Controller {
         if !unit.wanted {
             unit.wanted = true;
             self.unplaced = true;
+        }
+        if unit.home.is_none() {
+            self.homeless.insert(id);
         }
         if !same {
             unit.restarting = unit.hash != 0;

@@ -239,7 +239,7 @@ pub(super) struct Connector {
     pub key: String,
     /// As last observed; absent when only its units are left.
     pub spec: Option<ConnectorSpec>,
-    /// The spec that is acted on: lags behind `spec` while reconciliation is paused.
+    /// The spec that is acted on: lags behind `spec` while reconciliation is paused or the resource cannot be read.
     pub effective: Option<ConnectorSpec>,
     /// The complete configuration of `effective` (or of `spec` when there is none) and its hash.
     pub complete: Option<(u64, Config)>,
@@ -294,7 +294,8 @@ impl Connector {
         self.spec.as_ref().is_none_or(|spec| spec.deleted)
     }
 
-    /// Reconciliation is paused and nothing was acted on before: what runs stays as it is.
+    /// Reconciliation is paused, or the resource cannot be read, and nothing was acted on before: what runs stays as it
+    /// is.
     pub fn on_hold(&self) -> bool {
         self.effective.is_none() && !self.ending()
     }

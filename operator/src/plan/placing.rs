@@ -8,9 +8,9 @@ use barnabas_protocol::{
 
 use super::{
     Action, Controller, Event, EventKind, EventObject, Millis,
-    assign::{Bin, Item, assign},
+    assign::{Bin, Item, balance, fill},
     controller::Wakeup,
-    model::{Unit, UnitId, Worker, WorkerId, task},
+    model::{ConnectorId, Unit, UnitId, Worker, WorkerId, task},
     reason,
 };
 
@@ -85,7 +85,7 @@ impl Controller {
     }
 
     /// Some pod was not heard from yet and may run anything that an earlier leader gave it.
-    pub(super) fn learning(&self) -> bool {
+    fn learning(&self) -> bool {
         #[cfg(test)]
         if self.sabotage == super::Sabotage::ForgetUnheardPods {
             return false;
@@ -98,26 +98,26 @@ impl Controller {
                 .any(|worker| !worker.known && !worker.fenced && !worker.pod.finished && worker.first_seen < until)
     }
 
-    /// Workers that the cluster is to have and that can be given units.
-    pub(super) fn open_workers(&self) -> usize {
-        self.workers.values().filter(|worker| worker.heard && !worker.closing()).count()
+    /// Takes stock once per decision of what many connectors ask for.
+    pub(super) fn take_stock(&mut self) {
+        self.open_workers = self.workers.values().filter(|worker| worker.heard && !worker.closing()).count();
+        let learning = self.learning();
+        if self.is_learning != learning {
+            self.is_learning = learning;
+            self.dirty_all();
+        }
     }
 
     /// Chooses homes, and gives units to them as soon as nobody else can be running them.
     pub(super) fn place(&mut self, now: Millis, wakeup: &mut Wakeup) {
-        let learning = self.learning();
-        let open = self.open_workers();
-        let complete = open >= self.cluster.replicas as usize;
+        let learning = self.is_learning;
+        let complete = self.open_workers >= self.cluster.replicas as usize;
         let gather_until = self.first_open.map_or(Millis::MAX, |first| first.saturating_add(GATHER_MS));
         let gathering = !complete && now < gather_until;
         let settle_until = self.last_join.saturating_add(SETTLE_MS);
         let rebalance = self.rebalance && !learning && (complete || now >= settle_until);
         #[cfg(test)]
         let rebalance = rebalance || self.sabotage == super::Sabotage::BalanceAlways;
-        if self.was_learning != learning || self.was_gathering != gathering {
-            (self.was_learning, self.was_gathering) = (learning, gathering);
-            self.dirty_all();
-        }
         if gathering && self.first_open.is_some() {
             wakeup.at(gather_until);
         }
@@ -125,7 +125,10 @@ impl Controller {
             wakeup.at(settle_until);
         }
         if self.unplaced || rebalance {
-            self.choose_homes(rebalance);
+            self.fill_homes();
+        }
+        if rebalance {
+            self.balance_homes();
         }
         self.unplaced = false;
         self.rebalance &= !rebalance;
@@ -154,49 +157,92 @@ impl Controller {
         ready && !held_elsewhere && unit.config.is_some() && (unit.located || !wait)
     }
 
-    fn choose_homes(&mut self, rebalance: bool) {
+    /// Workers in the order of their names, and what they are to the assignment.
+    fn bins(&self) -> (Vec<WorkerId>, Vec<Bin>) {
         let order: Vec<WorkerId> = self.worker_ids.values().copied().collect();
-        let mut position = BTreeMap::new();
-        let mut bins = Vec::with_capacity(order.len());
-        for (index, id) in (0_u32..).zip(&order) {
-            position.insert(*id, index);
-            bins.push(self.workers.get(id).map_or(Bin::Closed, bin));
-        }
+        let bins = order.iter().map(|id| self.workers.get(id).map_or(Bin::Closed, bin)).collect();
+        (order, bins)
+    }
+
+    /// Gives every worker its share, with the fewest moves.
+    fn balance_homes(&mut self) {
+        let (order, bins) = self.bins();
+        let position: BTreeMap<WorkerId, u32> = order.iter().copied().zip(0..).collect();
         let mut units = Vec::new();
         let mut items = Vec::new();
-        let mut stranded = Vec::new();
         for (group, connector_id) in (0_u32..).zip(self.connector_ids.values()) {
             let Some(connector) = self.connectors.get(connector_id) else { continue };
             for (part, unit) in connector.units.iter().filter(|(_, unit)| unit.wanted) {
                 // What nobody can start is left out, unless it is somewhere already.
                 if unit.config.is_none() && !unit.given {
-                    stranded.push(UnitId { connector: *connector_id, part: *part });
                     continue;
                 }
                 let home = unit.home.and_then(|home| position.get(&home).copied());
-                // A home that is out of reach is only kept by what already runs there.
-                let home = home.filter(|home| unit.given || bins[*home as usize] == Bin::Open);
                 items.push(Item { group, home, movable: unit.config.is_some(), running: unit.given });
                 units.push(UnitId { connector: *connector_id, part: *part });
             }
         }
-        for id in stranded {
-            self.take_back(id);
+        let homes = balance(&items, &bins);
+        self.settle_in(units, homes, &order);
+    }
+
+    /// Gives every unit without a home one, and moves nothing that has one.
+    fn fill_homes(&mut self) {
+        let (order, bins) = self.bins();
+        for (id, _) in order.iter().zip(&bins).filter(|(_, bin)| **bin == Bin::Closed) {
+            let leaving = self.workers.get(id).map(|worker| worker.desired.clone()).unwrap_or_default();
+            for unit in leaving {
+                self.take_back(unit);
+            }
         }
-        let homes = assign(&items, &bins, rebalance);
+        let position: BTreeMap<WorkerId, u32> = order.iter().copied().zip(0..).collect();
+        let mut loads: Vec<usize> =
+            order.iter().map(|id| self.workers.get(id).map_or(0, |worker| worker.desired.len())).collect();
+        for id in self.ungiven.clone() {
+            let home = self.unit(id).and_then(|unit| unit.home).and_then(|home| position.get(&home).copied());
+            match home.filter(|home| bins[*home as usize] == Bin::Open) {
+                Some(home) => loads[home as usize] += 1,
+                // Only what runs there already waits for a worker that is out of reach.
+                None => self.take_back(id),
+            }
+        }
+        if !bins.contains(&Bin::Open) {
+            return;
+        }
+        let homeless = std::mem::take(&mut self.homeless);
+        let needs = |unit: &&Unit| unit.wanted && unit.home.is_none() && unit.config.is_some();
+        let concerned: BTreeMap<&str, ConnectorId> = homeless
+            .iter()
+            .filter(|id| self.unit(**id).as_ref().is_some_and(needs))
+            .filter_map(|id| Some((self.connectors.get(&id.connector)?.key.as_str(), id.connector)))
+            .collect();
+        let mut units = Vec::new();
+        let mut items = Vec::new();
+        for (group, connector_id) in (0_u32..).zip(concerned.values()) {
+            let Some(connector) = self.connectors.get(connector_id) else { continue };
+            for (part, unit) in connector.units.iter().filter(|(_, unit)| unit.home.is_some() || needs(unit)) {
+                let home = unit.home.and_then(|home| position.get(&home).copied());
+                items.push(Item { group, home, movable: false, running: unit.given });
+                units.push(UnitId { connector: *connector_id, part: *part });
+            }
+        }
+        let homes = fill(&items, &bins, loads);
+        self.settle_in(units, homes, &order);
+    }
+
+    fn settle_in(&mut self, units: Vec<UnitId>, homes: Vec<Option<u32>>, order: &[WorkerId]) {
         for (id, home) in units.into_iter().zip(homes) {
             let home = home.and_then(|home| order.get(home as usize).copied());
             let Some(unit) = self.unit(id) else { continue };
-            if unit.home == home && (unit.given || home.is_none()) {
+            if unit.home == home {
                 continue;
             }
-            if unit.home != home {
-                self.take_back(id);
-                if let Some(unit) = self.unit_mut(id) {
-                    unit.home = home;
-                }
+            self.take_back(id);
+            if let Some(unit) = self.unit_mut(id) {
+                unit.home = home;
             }
             if home.is_some() {
+                self.homeless.remove(&id);
                 self.ungiven.insert(id);
             }
         }

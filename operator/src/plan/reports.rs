@@ -167,6 +167,7 @@ impl Controller {
                 unit.given = false;
                 unit.home = None;
             }
+            self.homeless.insert(id);
             self.dirty.insert(id.connector);
         }
         for id in held {
@@ -181,6 +182,7 @@ impl Controller {
             .collect();
         for id in meant {
             self.ungiven.remove(&id);
+            self.homeless.insert(id);
             if let Some(unit) = self.unit_mut(id) {
                 unit.home = None;
             }
@@ -212,6 +214,7 @@ impl Controller {
     /// it has stopped.
     pub(super) fn take_back(&mut self, id: UnitId) {
         self.ungiven.remove(&id);
+        self.homeless.insert(id);
         let Some(unit) = self.unit_mut(id) else { return };
         let home = unit.home.take();
         if std::mem::take(&mut unit.given)

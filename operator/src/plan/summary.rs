@@ -43,7 +43,7 @@ impl Verdict {
 impl Controller {
     /// Ends the decision about a connector: forgets stopped units, lets a deleted resource go, publishes the status.
     pub(super) fn conclude(&mut self, id: ConnectorId, now: Millis) {
-        let learning = self.learning();
+        let learning = self.is_learning;
         let Some(connector) = self.connectors.get_mut(&id) else { return };
         connector.units.retain(|_, unit| unit.wanted || !unit.holders.is_empty());
         let Some(connector) = self.connectors.get(&id) else { return };
@@ -76,7 +76,7 @@ impl Controller {
         }
         // A new leader says nothing about what it has yet to find: the status of its predecessor stands.
         let found = connector.units.values().all(|unit| unit.given) && connector.accepted.is_some();
-        if connector.inherited && connector.last_status.is_none() && !found && self.learning() {
+        if connector.inherited && connector.last_status.is_none() && !found && self.is_learning {
             return;
         }
         let conditions = if spec.reconciliation_paused && !spec.deleted {
@@ -216,7 +216,8 @@ impl Controller {
         let runs = connector.units.values().any(|unit| unit.given);
         let kept = if runs { " What runs keeps running with its previous configuration." } else { "" };
         let considered = connector.effective.as_ref().unwrap_or(spec);
-        if let Some(problem) = &considered.problem {
+        let unreadable = spec.problem.as_ref().filter(|problem| problem.reason == reason::INVALID_RESOURCE);
+        if let Some(problem) = unreadable.or(considered.problem.as_ref()) {
             return Verdict::new(False, &problem.reason, format!("{}{kept}", problem.message)).stalled();
         }
         if self.cluster.replicas == 0 && holding == 0 && connector.target() != TargetState::Stopped {
@@ -239,7 +240,7 @@ impl Controller {
                 Verdict::new(False, reason::DEPLOYING, message).progressing()
             };
         }
-        if self.open_workers() == 0 && !runs {
+        if self.open_workers == 0 && !runs {
             let message = format!("No worker of ConnectCluster {} can be reached yet.", self.cluster.name);
             return Verdict::new(False, reason::NO_WORKERS, message).progressing();
         }

@@ -179,6 +179,27 @@ fn a_problem_of_the_resource_is_shown_and_disturbs_nothing() {
 }
 
 #[test]
+fn a_resource_that_cannot_be_read_stays_as_it_was() {
+    let mut rig = Rig::new(1);
+    rig.apply("c", &crate::plan::ConnectorSpec { state: TargetState::Paused, ..spec(2) });
+    rig.apply("d", &crate::plan::ConnectorSpec { state: TargetState::Stopped, name: "d".to_owned(), ..spec(2) });
+    let before = rig.running();
+    let problem = Problem { reason: "InvalidResource".to_owned(), message: "spec.tasksMax is a word.".to_owned() };
+    let unreadable = crate::plan::ConnectorSpec { problem: Some(problem), ..crate::plan::ConnectorSpec::default() };
+    rig.apply("c", &unreadable);
+    rig.apply("d", &unreadable);
+    assert_eq!(rig.running(), before);
+    assert_eq!(rig.seen("c/0").state(), UnitState::Paused);
+    assert_eq!(rig.ready("c").1, "InvalidResource");
+    let mut new = rig.succeed(&[("c", unreadable.clone()), ("d", unreadable)]);
+    new.connect_all();
+    new.settle();
+    assert_eq!(new.running(), before);
+    assert_eq!(new.seen("c/0").state(), UnitState::Paused);
+    assert_eq!(new.ready("d").1, "InvalidResource");
+}
+
+#[test]
 fn while_reconciliation_is_paused_changes_are_not_acted_on() {
     let mut rig = Rig::new(1);
     rig.apply("c", &spec(1));
