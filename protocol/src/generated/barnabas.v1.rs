@@ -61,6 +61,8 @@ pub struct Unit {
     /// The full configuration with secrets resolved: of the connector for a
     /// connector unit; for a task, the connector's with the task's own keys merged
     /// over it. Held in memory and on tmpfs only, never logged.
+    /// Empty when the operator does not know it, as after a leader change: the worker
+    /// keeps the one that it has for this incarnation.
     #[prost(btree_map = "string, string", tag = "6")]
     pub config: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
