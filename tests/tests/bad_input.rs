@@ -33,9 +33,20 @@ fn bad_connectors_say_what_is_wrong_and_heal() {
         manifest["spec"]["config"].as_object_mut().unwrap().remove(key);
         manifest
     };
+    let account = "connect-connect";
+    let allow = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "database"},
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["database"], "verbs": ["get"]}]},
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "database"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "database"},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": scene.ns()}]},
+    ]});
+    scene.apply(&allow).unwrap();
     let secret = format!("${{secrets:{}/database:file}}", scene.ns());
     let secret_name = format!("{}/database", scene.ns());
-    let cases: [(&str, Value, &str, Vec<&str>); 9] = [
+    let other = format!("${{secrets:{}/other:file}}", scene.ns());
+    let other_name = format!("{}/other", scene.ns());
+    let cases: [(&str, Value, &str, Vec<&str>); 10] = [
         (
             "no-class",
             with("no-class", "/spec/class", json!("com.example.Nothing")),
@@ -58,6 +69,8 @@ fn bad_connectors_say_what_is_wrong_and_heal() {
             vec!["producer.override.key.serializer"],
         ),
         ("no-secret", config("no-secret", "file", json!(secret)), "SecretNotFound", vec![&secret_name, "file"]),
+        // Whether it exists is nobody's business who may not read it.
+        ("no-right", config("no-right", "file", json!(other)), "SecretForbidden", vec![&other_name, account, "file"]),
         (
             "no-cluster",
             with("no-cluster", "/metadata/labels", json!({"barnabas.dev/cluster": "nowhere"})),
@@ -90,20 +103,9 @@ fn bad_connectors_say_what_is_wrong_and_heal() {
         // `apply` forgets what it did not write last time, so each wrong value goes.
         scene.apply(&good(name)).unwrap();
     }
-    let account = "connect-connect";
-    let names = json!([{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"},
-        "stringData": {"file": "/mnt/files/in.txt"}}]);
-    scene.apply(&json!({"apiVersion": "v1", "kind": "List", "items": names})).unwrap();
-    // It is there, and nobody has allowed this cluster to read it.
-    scene.until_not_ready("kafkaconnector/no-secret", "SecretForbidden", &[&secret_name, account]).unwrap();
-    let allow = json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "database"},
-            "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["database"], "verbs": ["get"]}]},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "database"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "database"},
-            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": scene.ns()}]},
-    ]});
-    scene.apply(&allow).unwrap();
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"},
+        "stringData": {"file": "/mnt/files/in.txt"}});
+    scene.apply(&secret).unwrap();
     for (name, ..) in &cases {
         scene.until_ready(&format!("kafkaconnector/{name}")).unwrap();
     }

@@ -121,6 +121,11 @@ impl ClientFactory {
         Ok(factory)
     }
 
+    /// Where the cluster's Kafka is, for messages.
+    pub fn bootstrap_servers(&self) -> &str {
+        &self.bootstrap_servers
+    }
+
     /// Checks a connector's `*.override.*` keys without reaching Kafka.
     pub fn validate_overrides(&self, connector: &RawConfig) -> Vec<ConfigError> {
         let mut errors = Vec::new();

@@ -84,10 +84,11 @@ async fn probe(
     };
     let asked = {
         let (client, topic) = (Arc::clone(&client), topic.to_owned());
+        let doing = format!("Reaching Kafka at {}", clients.bootstrap_servers());
         tokio::task::spawn_blocking(move || {
             let outcome = client.fetch_metadata(Some(&topic), Duration::from_secs(4)).map(drop);
             let hint = last_error(&client);
-            outcome.map_err(|error| classify("Reaching Kafka", error, hint).to_string())
+            outcome.map_err(|error| classify(&doing, error, hint).to_string())
         })
     };
     match asked.await {
