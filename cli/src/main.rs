@@ -12,7 +12,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use clap::{Parser, Subcommand};
@@ -106,7 +106,12 @@ struct DescribeArgs {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run(cli.command)),
+        Ok(runtime) => {
+            let result = runtime.block_on(run(cli.command));
+            // A call into an unreachable Kafka may still block a thread; it must not hold up the exit.
+            runtime.shutdown_timeout(Duration::from_secs(2));
+            result
+        }
         Err(error) => Err(error.into()),
     };
     match result {
@@ -178,7 +183,8 @@ fn log_to(screen: &up::Screen, verbose: u8) {
         _ => "debug,tansu_broker=info,tansu_storage=info,tansu_service=info,tansu_sans_io=info,rama=info,h2=info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(screen.is_live());
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(screen.is_live());
     // Fails only when a logger is set already, which nothing does.
     let _ = logs.try_init();
 }

@@ -55,7 +55,9 @@ async fn configs(folder: &mut Folder) {
     }
     for (key, connector) in &folder.connectors {
         // Without its cluster, which is a problem that is already said, its overrides cannot be checked.
-        let Some(clients) = folder.cluster_of(connector).and_then(|cluster| clients.get(&cluster.key)) else { continue };
+        let Some(clients) = folder.cluster_of(connector).and_then(|cluster| clients.get(&cluster.key)) else {
+            continue;
+        };
         let config = match translate::config(&connector.resource, folder, key) {
             Ok(config) => config,
             Err(problem) => {
@@ -64,7 +66,9 @@ async fn configs(folder: &mut Folder) {
                 continue;
             }
         };
-        for error in barnabas_worker::units::validate(&registry, clients, connector.resource.kafka_name(), &config).await {
+        for error in
+            barnabas_worker::units::validate(&registry, clients, connector.resource.kafka_name(), &config).await
+        {
             let path = match error.key.as_str() {
                 "" => Path::of(["spec"]),
                 "connector.class" => Path::of(["spec", "class"]),

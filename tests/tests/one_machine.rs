@@ -238,7 +238,9 @@ fn the_quickstart_delivers_and_shows_itself() {
     assert!(clusters.starts_with("NAME") && clusters.contains("\ncastle "), "{clusters}");
 
     let described = String::from_utf8(machine.barnabas(&["describe", "connector", "letters"]).stdout).unwrap();
-    for part in ["Name: ", "FileStreamSourceConnector", "RUNNING", "before-the-law.jsonl", "Conditions:", "village-letters"] {
+    for part in
+        ["Name: ", "FileStreamSourceConnector", "RUNNING", "before-the-law.jsonl", "Conditions:", "village-letters"]
+    {
         assert!(described.contains(part), "{part} is not in\n{described}");
     }
     let missing = machine.barnabas(&["get", "connectors", "nobody"]);
@@ -373,7 +375,9 @@ fn validate_names_every_problem_and_passes_what_is_right() {
     let output = machine.barnabas(&["validate", folder]);
     let said = String::from_utf8(output.stdout).unwrap().replace(&format!("{folder}/"), "");
     assert_eq!(output.status.code(), Some(1), "{said}");
-    for expected in ["key.yaml:12: spec.config.topik: ", "class.yaml:8: spec.class: ", "secret.yaml:11: ", "label.yaml:6: "] {
+    for expected in
+        ["key.yaml:12: spec.config.topik: ", "class.yaml:8: spec.class: ", "secret.yaml:11: ", "label.yaml:6: "]
+    {
         assert!(said.lines().any(|line| line.starts_with(expected)), "{expected} is not in\n{said}");
     }
     let quickstart = repository().join("examples/quickstart");

@@ -164,10 +164,10 @@ impl Reader {
 
     /// How a file is named in messages: as the user named the folder.
     fn shown(&self, file: &FilePath) -> PathBuf {
-        file.strip_prefix(&self.path).ok().filter(|rest| !rest.as_os_str().is_empty()).map_or_else(
-            || self.named.clone(),
-            |rest| self.named.join(rest),
-        )
+        file.strip_prefix(&self.path)
+            .ok()
+            .filter(|rest| !rest.as_os_str().is_empty())
+            .map_or_else(|| self.named.clone(), |rest| self.named.join(rest))
     }
 
     /// Reads what is there now. `None` when nothing has changed since the last time.

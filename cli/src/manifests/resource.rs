@@ -307,9 +307,9 @@ fn structure(schema: &Value, value: &Value) -> Vec<Finding> {
     // The schema of a custom resource says nothing about metadata, and status is the system's to write.
     findings.retain(|finding| {
         let path = finding.path.to_string();
-        !["metadata", "apiVersion", "kind", "status"].iter().any(|root| {
-            path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+        !["metadata", "apiVersion", "kind", "status"]
+            .iter()
+            .any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
     });
     findings
 }
@@ -325,8 +325,10 @@ fn flat(value: &Value, fields: &[&str]) -> Vec<Finding> {
         } else if matches!(name.as_str(), "data" | "stringData" | "binaryData") {
             for (key, value) in value.as_object().into_iter().flatten() {
                 if !value.is_string() {
-                    findings
-                        .push(Finding { path: path.key(key), message: "must be a string; put it in quotes".to_owned() });
+                    findings.push(Finding {
+                        path: path.key(key),
+                        message: "must be a string; put it in quotes".to_owned(),
+                    });
                 }
             }
         }

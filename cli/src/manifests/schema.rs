@@ -41,7 +41,8 @@ fn walk(schema: &Value, value: &Value, path: &Path, findings: &mut Vec<Finding>)
         && !fits(wanted, value)
     {
         let article = if wanted.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
-        let hint = if wanted == "string" && !value.is_object() && !value.is_array() { "; put it in quotes" } else { "" };
+        let hint =
+            if wanted == "string" && !value.is_object() && !value.is_array() { "; put it in quotes" } else { "" };
         let wanted = if wanted == "integer" { "integer (a whole number)" } else { wanted };
         say(format!("must be {article} {wanted}, not {}{hint}", kind(value)));
         return;

@@ -197,9 +197,9 @@ impl Node {
         lines.entry(path.clone()).or_insert(self.line);
         match self.content {
             Content::Scalar(value) => value,
-            Content::List(items) => {
-                Value::Array(items.into_iter().enumerate().map(|(i, item)| item.into_json(&path.index(i), lines)).collect())
-            }
+            Content::List(items) => Value::Array(
+                items.into_iter().enumerate().map(|(i, item)| item.into_json(&path.index(i), lines)).collect(),
+            ),
             Content::Map(entries) => {
                 let mut map = Map::new();
                 for (key, line, node) in entries {
@@ -392,7 +392,8 @@ mod tests {
 
     #[test]
     fn nodes_know_their_lines_across_documents() {
-        let text = "# a comment\nkind: A\n---\nkind: B\nspec:\n  config:\n    value.converter: x\n  list:\n  - one\n  - two\n";
+        let text =
+            "# a comment\nkind: A\n---\nkind: B\nspec:\n  config:\n    value.converter: x\n  list:\n  - one\n  - two\n";
         let documents = documents(text).unwrap();
         assert_eq!(documents.len(), 2);
         assert_eq!(documents[0].line, 2);

@@ -20,13 +20,7 @@ mod screen;
 mod security;
 pub mod translate;
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use barnabas_operator::drive::Clock;
@@ -68,6 +62,7 @@ pub struct Options {
 pub async fn run(options: Options, screen: Screen) -> Result<()> {
     let stop = stop_on_signal(&screen)?;
     let clock = Clock::start();
+    let started_ms = clock.now();
     let mut reader = Reader::new(&options.dir)?;
     let data = options.data.as_ref().map(std::path::absolute).transpose().context("--data")?;
     reader.enter().with_context(|| options.dir.display().to_string())?;
@@ -86,19 +81,17 @@ pub async fn run(options: Options, screen: Screen) -> Result<()> {
         })
     };
     // Without the socket only `barnabas get` is missing.
-    let _server = server.inspect_err(|error| screen.line(&format!("`barnabas get` will not find this process: {error:#}")));
+    let _server =
+        server.inspect_err(|error| screen.line(&format!("`barnabas get` will not find this process: {error:#}")));
 
     let mut up = Up::new(objects.clone(), pending.clone(), clock, screen.clone(), options.dir.clone());
-    let started = up.follow(folder, &mut kafka).await;
-    if up.is_empty() {
+    up.follow(folder, &mut kafka).await;
+    if up.runs_nothing() {
         bail!("{}: nothing to run", options.dir.display());
     }
     bootstrap.lock().extend(up.bootstrap_servers());
-    let mut live = Live::new(screen.clone(), clock.now());
-    let result = match started {
-        Ok(()) => watch(&mut up, &mut live, &mut kafka, reader, &bootstrap, &stop).await,
-        Err(error) => Err(error),
-    };
+    let mut live = Live::new(screen.clone(), started_ms);
+    let result = watch(&mut up, &mut live, &mut kafka, reader, &bootstrap, &stop).await;
     if result.is_ok() {
         screen.line("stopping: finishing and committing what is under way; Ctrl-C again stops at once");
     }
@@ -128,7 +121,7 @@ async fn watch(
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             error = kafka.failed() => return Err(error),
-            () = up.pending().notified() => up.settle(kafka).await?,
+            () = up.pending().notified() => up.settle(kafka).await,
             _ = draw.tick() => {
                 up.refresh_plugins();
                 live.show(&up.objects().clusters(), &up.objects().connectors(), up.now());
@@ -145,7 +138,7 @@ async fn watch(
                 reader = back;
                 match read {
                     Ok(Some(folder)) => {
-                        up.follow(folder, kafka).await?;
+                        up.follow(folder, kafka).await;
                         *bootstrap.lock() = up.bootstrap_servers();
                     }
                     Ok(None) => {}

@@ -6,7 +6,10 @@ use std::{
 };
 
 use barnabas_crds::{ConnectCluster, ConnectClusterStatus, KafkaConnector, KafkaConnectorStatus, conditions};
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time}, jiff::Timestamp};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+    jiff::Timestamp,
+};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
@@ -178,7 +181,13 @@ fn carry(new: &mut ObjectMeta, old: Option<&ObjectMeta>, same_spec: bool, revisi
 /// A name for one life of a resource: never the same twice on this machine.
 fn uid(revision: u64, now_ms: i64) -> String {
     let (high, low) = (now_ms.unsigned_abs(), u64::from(std::process::id()));
-    format!("{:08x}-{:04x}-4000-8000-{:04x}{:08x}", high >> 16 & 0xffff_ffff, high & 0xffff, low & 0xffff, revision & 0xffff_ffff)
+    format!(
+        "{:08x}-{:04x}-4000-8000-{:04x}{:08x}",
+        high >> 16 & 0xffff_ffff,
+        high & 0xffff,
+        low & 0xffff,
+        revision & 0xffff_ffff
+    )
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Result;
 use barnabas_crds::{
     Condition, ConnectorPlugin, KafkaConnector, KafkaConnectorStatus,
     conditions::{self, reasons, types},
@@ -23,8 +22,7 @@ use super::{
     host::{Host, Pending, Told},
     objects::Objects,
     runtime::Runtime,
-    security,
-    translate,
+    security, translate,
 };
 use crate::manifests::{Folder, Key, Located, Path, Problem, Severity};
 
@@ -90,9 +88,9 @@ impl Up {
         self.clock.now()
     }
 
-    /// True when the folder holds neither cluster nor connector.
-    pub fn is_empty(&self) -> bool {
-        self.folder.clusters.is_empty() && self.folder.connectors.is_empty()
+    /// True when no cluster is at work.
+    pub fn runs_nothing(&self) -> bool {
+        self.runtimes.is_empty()
     }
 
     /// The Kafkas in use.
@@ -101,23 +99,17 @@ impl Up {
     }
 
     /// Makes everything as the folder says.
-    ///
-    /// # Errors
-    /// When the embedded broker is needed and does not start.
-    pub async fn follow(&mut self, folder: Folder, kafka: &mut Kafka) -> Result<()> {
+    pub async fn follow(&mut self, folder: Folder, kafka: &mut Kafka) {
         // What was put right is forgotten, so that it is said again should it come back.
         let still: BTreeSet<String> = folder.problems.iter().map(ToString::to_string).collect();
         self.said.retain(|said| still.contains(said));
         self.say_problems(&folder.problems);
         self.folder = folder;
-        self.reconcile(kafka).await
+        self.reconcile(kafka).await;
     }
 
     /// Does what the loops have asked for.
-    ///
-    /// # Errors
-    /// As [`Self::follow`].
-    pub async fn settle(&mut self, kafka: &mut Kafka) -> Result<()> {
+    pub async fn settle(&mut self, kafka: &mut Kafka) {
         let mut again = false;
         for told in self.pending.take() {
             match told {
@@ -139,7 +131,9 @@ impl Up {
                 }
             }
         }
-        if again { self.reconcile(kafka).await } else { Ok(()) }
+        if again {
+            self.reconcile(kafka).await;
+        }
     }
 
     /// Stops every cluster. The resources stay as they last were.
@@ -192,19 +186,18 @@ impl Up {
         }
     }
 
-    async fn reconcile(&mut self, kafka: &mut Kafka) -> Result<()> {
-        let new = self.clusters(kafka).await?;
+    async fn reconcile(&mut self, kafka: &mut Kafka) {
+        let new = self.clusters(kafka).await;
         self.connectors().await;
         for cluster in new {
             if let Some(runtime) = self.runtimes.get(&cluster) {
                 runtime.synced().await;
             }
         }
-        Ok(())
     }
 
     /// Starts, changes and stops clusters. Returns those whose loop is new.
-    async fn clusters(&mut self, kafka: &mut Kafka) -> Result<Vec<Key>> {
+    async fn clusters(&mut self, kafka: &mut Kafka) -> Vec<Key> {
         for key in self.objects.clusters().into_keys() {
             if !self.folder.clusters.contains_key(&key) {
                 self.stop_cluster(&key).await;
@@ -213,13 +206,16 @@ impl Up {
             }
         }
         let mut new = Vec::new();
-        let clusters: Vec<_> = self.folder.clusters.iter().map(|(key, cluster)| (key.clone(), cluster.clone())).collect();
+        let clusters: Vec<_> =
+            self.folder.clusters.iter().map(|(key, cluster)| (key.clone(), cluster.clone())).collect();
         for (key, cluster) in clusters {
             let stored = self.objects.put_cluster(&key, &cluster.resource, self.clock.now());
             let spec = &cluster.resource.spec;
-            let bootstrap = kafka.bootstrap(&spec.bootstrap_servers, spec.is_embedded()).await?;
-            let config = match self.worker_config(&key, &cluster, &bootstrap) {
-                Ok(config) => config,
+            let bootstrap = kafka.bootstrap(&spec.bootstrap_servers, spec.is_embedded()).await;
+            let bootstrap = bootstrap.map_err(|error| format!("{error:#}"));
+            let ready = bootstrap.and_then(|it| Ok((self.worker_config(&key, &cluster, &it)?, it)));
+            let (config, bootstrap) = match ready {
+                Ok(ready) => ready,
                 Err(message) => {
                     self.refuse_cluster(&key, &cluster, &message);
                     continue;
@@ -252,9 +248,10 @@ impl Up {
                 && let Err(error) = runtime.scale(plan).await
             {
                 self.refuse_cluster(&key, &cluster, &format!("{error:#}"));
+                self.stop_cluster(&key).await;
             }
         }
-        Ok(new)
+        new
     }
 
     fn worker_config(
@@ -294,7 +291,8 @@ impl Up {
         }
         self.servers.remove(key);
         // Its workers have stopped, so nothing of its connectors runs.
-        let gone: Vec<Key> = self.told.iter().filter(|(_, (cluster, _))| cluster == key).map(|(it, _)| it.clone()).collect();
+        let gone: Vec<Key> =
+            self.told.iter().filter(|(_, (cluster, _))| cluster == key).map(|(it, _)| it.clone()).collect();
         for connector in gone {
             let uid = self.told.get(&connector).map(|(_, spec)| spec.uid.clone()).unwrap_or_default();
             self.released(&connector, &uid).await;
@@ -443,5 +441,143 @@ impl Up {
         for problem in problems {
             self.say_once(&problem.to_string());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{fs, net::SocketAddr, time::Duration};
+
+    use super::*;
+    use crate::manifests::Reader;
+
+    /// A folder, and an `up` of it on a Kafka that nobody will ever reach.
+    struct Bench {
+        dir: tempfile::TempDir,
+        reader: Reader,
+        up: Up,
+        kafka: Kafka,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let reader = Reader::new(dir.path()).unwrap();
+            let (objects, pending) = (Objects::new(), Arc::new(Pending::default()));
+            let up = Up::new(objects, pending, Clock::start(), Screen::new(false), dir.path().to_owned());
+            let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+            let kafka = Kafka { given: Some("127.0.0.1:1".to_owned()), data: None, listen, broker: None };
+            Self { dir, reader, up, kafka }
+        }
+
+        async fn write(&mut self, name: &str, text: &str) {
+            fs::write(self.dir.path().join(name), text).unwrap();
+            self.follow().await;
+        }
+
+        async fn remove(&mut self, name: &str) {
+            fs::remove_file(self.dir.path().join(name)).unwrap();
+            self.follow().await;
+        }
+
+        async fn follow(&mut self) {
+            if let Some(folder) = self.reader.read().unwrap() {
+                self.up.follow(folder, &mut self.kafka).await;
+            }
+        }
+
+        fn reason(&self, name: &str) -> Option<String> {
+            let connector = self.up.objects.connector(&Key::new("default", name))?;
+            let status = connector.status.unwrap_or_default();
+            Some(conditions::find(&status.conditions, types::READY).map(|it| it.reason.clone()).unwrap_or_default())
+        }
+
+        /// Lets the loops work until the connector's reason (`None`: it is gone) is one that `wanted` takes.
+        async fn until(&mut self, name: &str, wanted: impl Fn(Option<&str>) -> bool) -> Option<String> {
+            for _ in 0..600 {
+                let reason = self.reason(name);
+                if wanted(reason.as_deref()) {
+                    return reason;
+                }
+                // Either way it is looked at again.
+                let _ = tokio::time::timeout(Duration::from_millis(50), self.up.pending.notified()).await;
+                self.up.settle(&mut self.kafka).await;
+            }
+            panic!("{name} stays at {:?}", self.reason(name));
+        }
+    }
+
+    fn cluster(name: &str) -> String {
+        format!(
+            "{{apiVersion: barnabas.dev/v1, kind: ConnectCluster, metadata: {{name: {name}}}, \
+             spec: {{replicas: 1, bootstrapServers: 'k:9092', groupId: {name}, offsetStorageTopic: {name}-offsets}}}}"
+        )
+    }
+
+    fn connector(name: &str, cluster: &str, class: &str) -> String {
+        format!(
+            "{{apiVersion: barnabas.dev/v1, kind: KafkaConnector, metadata: {{name: {name}, \
+             labels: {{barnabas.dev/cluster: {cluster}}}}}, spec: {{class: {class}, config: {{file: x, topic: t}}}}}}"
+        )
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_connector_waits_for_its_cluster_and_goes_with_its_file() {
+        let mut bench = Bench::new();
+        bench.write("a.yaml", &connector("a", "c", "NoSuchConnector")).await;
+        assert_eq!(bench.reason("a").as_deref(), Some(reasons::CLUSTER_NOT_FOUND));
+        assert!(bench.up.runs_nothing());
+
+        bench.write("c.yaml", &cluster("c")).await;
+        let reason = bench.until("a", |reason| reason == Some(reasons::UNKNOWN_CONNECTOR_CLASS)).await;
+        assert!(reason.is_some());
+
+        bench.remove("a.yaml").await;
+        bench.until("a", |reason| reason.is_none()).await;
+        bench.up.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_connector_that_names_another_cluster_moves_there_and_stays_when_both_are_gone() {
+        let mut bench = Bench::new();
+        bench.write("one.yaml", &cluster("one")).await;
+        bench.write("two.yaml", &cluster("two")).await;
+        bench.write("a.yaml", &connector("a", "one", "FileStreamSource")).await;
+        let key = Key::new("default", "a");
+        bench.until("a", |reason| reason.is_some_and(|reason| !reason.is_empty())).await;
+        assert_eq!(bench.up.told[&key].0.name, "one");
+
+        bench.write("a.yaml", &connector("a", "two", "FileStreamSource")).await;
+        for _ in 0..600 {
+            if bench.up.told.get(&key).is_some_and(|(home, _)| home.name == "two") {
+                break;
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(50), bench.up.pending.notified()).await;
+            bench.up.settle(&mut bench.kafka).await;
+        }
+        assert_eq!(bench.up.told[&key].0.name, "two");
+
+        bench.remove("two.yaml").await;
+        bench.remove("one.yaml").await;
+        bench.until("a", |reason| reason == Some(reasons::CLUSTER_NOT_FOUND)).await;
+        bench.up.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_annotation_that_a_connector_is_born_with_asks_for_nothing() {
+        let mut bench = Bench::new();
+        let plain = connector("a", "c", "FileStreamSource");
+        let annotated = plain.replace("labels:", "annotations: {barnabas.dev/restart: 'true'}, labels:");
+        let key = Key::new("default", "a");
+        bench.write("c.yaml", &cluster("c")).await;
+        bench.write("a.yaml", &annotated).await;
+        assert_eq!(bench.up.told[&key].1.restart, None);
+        // Taken away and put back, it does.
+        bench.write("a.yaml", &plain).await;
+        bench.write("a.yaml", &annotated).await;
+        assert_eq!(bench.up.told[&key].1.restart.as_deref(), Some("true"));
+        bench.up.stop().await;
     }
 }

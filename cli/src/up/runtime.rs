@@ -87,7 +87,8 @@ impl Runtime {
         for (name, running) in &mut self.workers {
             let number = name.strip_prefix(&prefix).and_then(|number| number.parse::<u32>().ok());
             running.surplus = number.is_none_or(|number| number >= replicas);
-            let state = PodState { uid: running.uid.clone(), ready: true, surplus: running.surplus, ..PodState::default() };
+            let state =
+                PodState { uid: running.uid.clone(), ready: true, surplus: running.surplus, ..PodState::default() };
             told.push(Input::Worker { name: name.clone(), state, link: Some(running.link.clone()) });
         }
         for input in told {

@@ -104,8 +104,7 @@ impl Files {
         let path = self.folder.join(name);
         let write = || -> io::Result<()> {
             let fresh = self.folder.join(format!(".{name}"));
-            let mut file =
-                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
             file.write_all(value)?;
             // In one step: a client that is being built reads the old value or the new one.
             fs::rename(fresh, &path)
@@ -147,9 +146,9 @@ fn secret<'a>(
 ) -> Result<&'a std::collections::BTreeMap<String, Vec<u8>>, String> {
     let key = Key::new(&cluster.namespace, name);
     let secret = folder.secrets.get(&key);
-    secret.map(|secret| &secret.resource.0).ok_or_else(|| {
-        format!("the folder has no Secret {name:?} in namespace {:?}", cluster.namespace)
-    })
+    secret
+        .map(|secret| &secret.resource.0)
+        .ok_or_else(|| format!("the folder has no Secret {name:?} in namespace {:?}", cluster.namespace))
 }
 
 fn entry(folder: &Folder, cluster: &Key, name: &str, key: &str) -> Result<Vec<u8>, String> {
@@ -179,7 +178,8 @@ mod tests {
     use crate::manifests::Reader;
 
     fn folder(dir: &Path) -> Folder {
-        let text = "{apiVersion: v1, kind: Secret, metadata: {name: kafka}, stringData: {pw: hidden, ca.crt: CA, b.crt: B}}";
+        let text =
+            "{apiVersion: v1, kind: Secret, metadata: {name: kafka}, stringData: {pw: hidden, ca.crt: CA, b.crt: B}}";
         fs::write(dir.join("a.yaml"), text).unwrap();
         Reader::new(dir).unwrap().read().unwrap().unwrap()
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use barnabas_crds::{
-    AutoRestartStatus, Condition, ConditionStatus, ConnectClusterSpec, ConnectClusterStatus, ConnectorState, KafkaConnector,
-    KafkaConnectorStatus, TaskError, TaskStatus,
+    AutoRestartStatus, Condition, ConditionStatus, ConnectClusterSpec, ConnectClusterStatus, ConnectorState,
+    KafkaConnector, KafkaConnectorStatus, TaskError, TaskStatus,
     conditions::{reasons, rfc3339},
     labels,
 };

@@ -17,16 +17,19 @@ pub fn describe(object: &Value, snapshot: &Snapshot, now_ms: i64) -> String {
     line("Name", &plain(&metadata["name"]));
     line("Namespace", &plain(&metadata["namespace"]));
     for (label, field) in [("Labels", "labels"), ("Annotations", "annotations")] {
-        let entries = metadata[field].as_object().map(|map| {
-            map.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect::<Vec<_>>()
-        });
+        let entries = metadata[field]
+            .as_object()
+            .map(|map| map.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect::<Vec<_>>());
         for (position, entry) in entries.unwrap_or_else(|| vec!["<none>".to_owned()]).iter().enumerate() {
             if position == 0 { line(label, entry) } else { line_more(&mut line, entry) }
         }
     }
     line("Kind", &plain(&object["kind"]));
     line("Created", &since(&metadata["creationTimestamp"], now_ms));
-    line("Generation", &format!("{} (status is of {})", plain(&metadata["generation"]), plain(&status["observedGeneration"])));
+    line(
+        "Generation",
+        &format!("{} (status is of {})", plain(&metadata["generation"]), plain(&status["observedGeneration"])),
+    );
     if object["kind"] == "KafkaConnector" {
         line("Class", &plain(&spec["class"]));
         line("Kafka name", spec["name"].as_str().or(metadata["name"].as_str()).unwrap_or_default());

@@ -132,9 +132,8 @@ impl Kind {
             None | Some(Output::Wide) if objects.is_empty() => String::new(),
             None | Some(Output::Wide) => {
                 let wide = output == Some(Output::Wide);
-                let several = objects.iter().any(|object| {
-                    object["metadata"]["namespace"] != objects[0]["metadata"]["namespace"]
-                });
+                let several =
+                    objects.iter().any(|object| object["metadata"]["namespace"] != objects[0]["metadata"]["namespace"]);
                 table(&columns::rows(&columns::of(&self.crd()), &objects, wide, several, now_ms))
             }
         })

@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn ages_are_written_as_kubectl_writes_them() {
-        let cases = [(0, "0s"), (119, "119s"), (120, "2m"), (200, "3m20s"), (599, "9m59s"), (600, "10m"), (10_799, "179m")];
+        let cases =
+            [(0, "0s"), (119, "119s"), (120, "2m"), (200, "3m20s"), (599, "9m59s"), (600, "10m"), (10_799, "179m")];
         let more = [(10_800, "3h"), (12_000, "3h20m"), (100_000, "27h"), (200_000, "2d")];
         for (seconds, text) in cases.into_iter().chain(more) {
             assert_eq!(age(seconds), text, "{seconds}");
