@@ -87,6 +87,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// A worker reports at least every second; one that has been silent for this long is as good as gone.
 const SILENCE: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(5) };
 
+/// Why a session ended that was asked to.
+const REDIAL: &str = "fresh certificates are used";
+
 /// Keeps a session to `worker` open until `stop`. `redial` ends the present
 /// session, to open one with fresh credentials. `notify` is given the events in
 /// order; while nobody takes them the session waits.
@@ -106,7 +109,9 @@ where
             pause = MIN_PAUSE;
             told_down = false;
         }
-        if told_down {
+        if reason == REDIAL {
+            info!(worker, "The session with the worker is opened anew with fresh certificates.");
+        } else if told_down {
             debug!(worker, %reason, "The worker is still unreachable.");
         } else {
             warn!(worker, %reason, "The session with the worker is down.");
@@ -160,7 +165,7 @@ where
                 (Ok(permit), directive) => permit.send(directive),
                 (Err(_), _) => return (heard, "the worker closed the session".to_owned()),
             },
-            () = redial.notified() => return (heard, "the session is opened anew with fresh certificates".to_owned()),
+            () = redial.notified() => return (heard, REDIAL.to_owned()),
             () = tokio::time::sleep_until(silent) => {
                 return (heard, format!("no report within {SILENCE:?}"));
             }

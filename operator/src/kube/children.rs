@@ -57,9 +57,11 @@ pub async fn run(context: Context, shared: Arc<Shared>) {
 }
 
 /// Everything that the children depend on; when it is the same as last time, there is nothing to do.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 struct Fingerprint {
-    cluster: (Option<i64>, Option<BTreeMap<String, String>>, Option<BTreeMap<String, String>>),
+    generation: Option<i64>,
+    annotations: Option<BTreeMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
     children: BTreeMap<(Kind, Key), String>,
     references: BTreeMap<Key, Option<String>>,
     replicas: i32,
@@ -79,9 +81,7 @@ impl Keeper {
     /// One pass; returns when to make the next at the latest, if it did anything.
     async fn once(&mut self) -> Option<Duration> {
         let key = self.shared.key.clone();
-        let Some(lenient) = self.context.world.read(|state| state.clusters.get(&key).cloned()) else {
-            return None;
-        };
+        let lenient = self.context.world.read(|state| state.clusters.get(&key).cloned())?;
         let cluster = match lenient.get() {
             Ok(cluster) => cluster.clone(),
             Err(invalid) => {
@@ -94,12 +94,10 @@ impl Keeper {
             cluster_status::publish(&self.context, &self.shared);
             return None;
         }
-        let fingerprint = self.fingerprint(&cluster, &BTreeSet::new());
+        let fingerprint = self.fingerprint(&cluster);
         if let Some(done) = &self.done
-            && done.cluster == fingerprint.cluster
-            && done.children == fingerprint.children
-            && done.replicas == fingerprint.replicas
             && done.references.iter().all(|(key, version)| *version == self.version(key))
+            && *done == (Fingerprint { references: done.references.clone(), ..fingerprint.clone() })
         {
             cluster_status::publish(&self.context, &self.shared);
             return None;
@@ -135,7 +133,7 @@ impl Keeper {
         self.context.world.read(|state| state.version(Kind::ConfigMap, config_map).map(str::to_owned))
     }
 
-    fn fingerprint(&self, cluster: &ConnectCluster, references: &BTreeSet<Key>) -> Fingerprint {
+    fn fingerprint(&self, cluster: &ConnectCluster) -> Fingerprint {
         let metadata = &cluster.metadata;
         let key = &self.shared.key;
         self.context.world.read(|state| {
@@ -154,9 +152,11 @@ impl Keeper {
             }
             let drained = self.shared.drained.lock();
             Fingerprint {
-                cluster: (metadata.generation, metadata.annotations.clone(), metadata.labels.clone()),
+                generation: metadata.generation,
+                annotations: metadata.annotations.clone(),
+                labels: metadata.labels.clone(),
                 children,
-                references: references.iter().map(|key| (key.clone(), None)).collect(),
+                references: BTreeMap::new(),
                 replicas: replicas(cluster.spec.replicas(), &state.pods_of(key), &drained),
             }
         })
@@ -349,7 +349,7 @@ impl Keeper {
         if problem != self.told
             && let Some(problem) = &problem
         {
-            warn!(cluster = %self.shared.key, reason = %problem.reason, message = %problem.message, "The cluster cannot be brought about.");
+            warn!(cluster = %self.shared.key, reason = %problem.reason, why = %problem.message, "The cluster cannot be brought about.");
             if let Some(reference) = cluster_status::reference(&self.context, &self.shared.key) {
                 self.context.events.publish(reference, EventKind::Warning, &problem.reason, &problem.message);
             }

@@ -148,12 +148,15 @@ struct Read {
     data: Option<Arc<Data>>,
 }
 
+/// May this service account read that?
+type Permission = (Key, Source, Key);
+
 /// Reads Secrets and ConfigMaps, and remembers for a while what it read and who may.
 pub struct Resolver {
     client: Client,
     world: Arc<World>,
     read: Mutex<HashMap<(Source, Key), Read>>,
-    allowed: Mutex<HashMap<(Key, Source, Key), (bool, Instant)>>,
+    allowed: Mutex<HashMap<Permission, (bool, Instant)>>,
 }
 
 impl std::fmt::Debug for Resolver {
@@ -226,6 +229,15 @@ impl Resolver {
         account: &str,
     ) -> Result<String, Unresolved> {
         let kind = source.kind();
+        // Permission first, so that nobody learns by a connector what exists elsewhere. In its own namespace it is more
+        // helpful to hear first that the Secret is missing, which has to be mended anyway.
+        let missing = problem(
+            reasons::SECRET_NOT_FOUND,
+            format!("{name} in spec.config refers to the key {key:?} of the {kind} {target}; there is no such {kind}."),
+        );
+        if target.namespace == namespace && self.data(source, target).await?.is_none() {
+            return Err(missing);
+        }
         if !self.may(source, target, &Key::new(namespace, account)).await? {
             return Err(problem(
                 reasons::SECRET_FORBIDDEN,
@@ -239,12 +251,7 @@ impl Resolver {
             ));
         }
         let Some(data) = self.data(source, target).await? else {
-            return Err(problem(
-                reasons::SECRET_NOT_FOUND,
-                format!(
-                    "{name} in spec.config refers to the key {key:?} of the {kind} {target}; there is no such {kind}."
-                ),
-            ));
+            return Err(missing);
         };
         let Some(value) = data.get(key) else {
             let keys: Vec<&str> = data.keys().map(String::as_str).collect();

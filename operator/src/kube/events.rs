@@ -94,7 +94,7 @@ async fn publish(
     }
     let namespace = object.namespace.clone().unwrap_or_default();
     info!(
-        kind = object.kind.as_deref(), namespace = %namespace, name = object.name.as_deref(), %reason, %message,
+        kind = object.kind.as_deref(), namespace = %namespace, name = object.name.as_deref(), %reason, note = %message,
         "An Event is published."
     );
     let api: Api<Event> = Api::namespaced(client.clone(), &namespace);

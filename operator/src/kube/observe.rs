@@ -36,6 +36,8 @@ use crate::{
 const RESOLVE: Duration = Duration::from_secs(30);
 /// The same while something is missing or forbidden.
 const RESOLVE_SOON: Duration = Duration::from_secs(5);
+/// Another worker will be asked when there is one.
+const PLUGIN_ATTEMPTS: u32 = 6;
 /// Changes come in groups.
 const GROUP: Duration = Duration::from_millis(30);
 
@@ -324,11 +326,18 @@ impl Observer {
         self.asked_plugins = Some(ready);
         let (context, shared, link) = (self.context.clone(), self.shared.clone(), link.clone());
         tokio::spawn(async move {
-            let answer = match link.plugins().await {
-                Ok(answer) => answer,
-                Err(error) => {
-                    debug!(cluster = %shared.key, %error, "The plugins could not be listed.");
-                    return;
+            let mut attempts = 0;
+            let answer = loop {
+                match link.plugins().await {
+                    Ok(answer) => break answer,
+                    Err(error) => {
+                        debug!(cluster = %shared.key, %error, "The plugins could not be listed.");
+                        attempts += 1;
+                        if attempts == PLUGIN_ATTEMPTS {
+                            return;
+                        }
+                        tokio::time::sleep(RESOLVE_SOON).await;
+                    }
                 }
             };
             let mut plugins: Vec<ConnectorPlugin> = answer

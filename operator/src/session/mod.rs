@@ -65,7 +65,9 @@ impl PodLink {
     }
 
     async fn client(&self) -> Result<WorkerClient<Channel>, LinkError> {
-        let credentials = self.credentials.borrow().clone();
+        let mut changes = self.credentials.clone();
+        let there = tokio::time::timeout(CONNECT, changes.wait_for(Option::is_some)).await;
+        let credentials = there.ok().and_then(Result::ok).and_then(|credentials| credentials.clone());
         let credentials = credentials.ok_or_else(|| LinkError("the certificates are not ready yet".to_owned()))?;
         connect(self.address, self.port, &self.server_name, &credentials).await
     }
