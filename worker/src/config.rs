@@ -143,8 +143,9 @@ impl WorkerConfig {
     pub fn load(path: &Path) -> Result<Self, WorkerConfigError> {
         let text =
             fs::read_to_string(path).map_err(|source| WorkerConfigError::Read { path: path.to_owned(), source })?;
-        let config: Self =
+        let mut config: Self =
             serde_yaml::from_str(&text).map_err(|source| WorkerConfigError::Parse { path: path.to_owned(), source })?;
+        config.resolve_variables(|name| std::env::var(name).ok())?;
         config.check()?;
         Ok(config)
     }

@@ -111,8 +111,12 @@ impl Context {
                 self.status.clear_error();
                 return Ok(());
             }
-            if reach.changed().await.is_err() {
-                return Err(Error::retriable("the worker is shutting down"));
+            let gone = tokio::select! {
+                changed = reach.changed() => changed.is_err(),
+                () = self.stop.cancelled() => true,
+            };
+            if gone {
+                return Err(Error::retriable("the unit is stopped before it reached Kafka").with_reason(UNREACHABLE));
             }
         }
     }

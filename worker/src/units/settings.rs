@@ -147,11 +147,12 @@ pub async fn validate(
         .is_some_and(|plugin| plugin.kind() == barnabas_connect::Kind::Source);
     if is_source {
         errors.extend(TopicCreation::parse(config).err().unwrap_or_default());
-        if clients.embedded && config.get("exactly.once.support").is_some_and(|v| v.trim() == "required") {
+        if config.get("exactly.once.support").is_some_and(|v| v.trim().eq_ignore_ascii_case("required")) {
+            let why = if clients.embedded { "the embedded broker has no transactions" } else { "sources are at-least-once" };
             errors.push(ConfigError::new(
                 "exactly.once.support",
                 "InvalidValue",
-                "`exactly.once.support` is `required`, which the embedded broker cannot give: it has no transactions; use an Apache Kafka",
+                format!("`exactly.once.support` is `required`, which this worker cannot give: {why}; set it to `requested`"),
             ));
         }
     }

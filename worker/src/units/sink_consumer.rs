@@ -160,9 +160,7 @@ impl Drop for SinkConsumer {
     fn drop(&mut self) {
         self.events().closing.store(true, SeqCst);
         // A rebalance that nobody answered would hold up closing.
-        if self.events().next_rebalance().is_some() {
-            drop(self.0.unassign());
-        }
+        drop(self.0.unassign());
     }
 }
 
