@@ -184,6 +184,8 @@ fn unit(tally: &mut Tally) -> Result<()> {
     let test = || {
         let mut cargo = run::cargo();
         cargo.args(["test", "--no-fail-fast"]).env("BARNABAS_TEST_CONNECT_LIBS", &libs);
+        // Those of the worker that need a Kafka run with the scenarios, which bring one.
+        cargo.env("BARNABAS_SKIP_KAFKA", "1");
         cargo
     };
     let but_cluster = ["--exclude", "barnabas-tests"];
@@ -233,7 +235,18 @@ fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
     let cluster = if options.reuse { Cluster::running()? } else { Cluster::start(Owner::ThisProcess)? };
     let before = tally.failed;
     let loaded = images.map_or(Ok(()), |images| images.load(&cluster));
-    let result = loaded.and_then(|()| run_all(&cluster.environment(), &on_cluster, tally));
+    let against_kafka = |tally: &mut Tally| {
+        if !options.names.is_empty() {
+            return Ok(());
+        }
+        let mut cargo = run::cargo();
+        cargo.args(["test", "--no-fail-fast"]).args(WORKSPACE).envs(cluster.environment());
+        cargo.args(["--test", "sources", "--test", "sinks", "--test", "program"]);
+        tally.cargo_test("the worker against Kafka", &mut cargo)
+    };
+    let result = loaded
+        .and_then(|()| against_kafka(tally))
+        .and_then(|()| run_all(&cluster.environment(), &on_cluster, tally));
     if !options.reuse {
         if tally.failed > before || result.is_err() {
             cluster.keep_logs();
