@@ -3,6 +3,7 @@
 
 mod keys;
 mod topic_creation;
+mod version;
 
 use crate::config::{ConfigDef, ConfigError, Parsed, RawConfig, Type, with_prefix};
 use crate::plugin::{ConnectorPlugin, ExactlyOnceSupport, Kind};
@@ -65,8 +66,14 @@ pub fn validate(registry: &Registry, name: &str, config: &RawConfig) -> Vec<Conf
     let mut errors = framework.errors(config);
     // A connector may define a key of the framework itself, such as `topics`: its own rules then hold as well.
     errors.extend(own.errors(config).into_iter().filter(|error| !errors.contains(error)).collect::<Vec<_>>());
+    errors.extend(version::check(config, "connector.plugin.version", plugin.class(), plugin.version()));
     converter_errors(config, &mut errors);
     errors.extend(transform::chain_errors(config));
+    for key in config.keys().filter(|key| key.ends_with(".plugin.version")) {
+        // Those of transforms and predicates, all of which are built in.
+        let class = key.strip_suffix("plugin.version").and_then(|prefix| config.get(&format!("{prefix}type")));
+        errors.extend(class.and_then(|class| version::check(config, key, class, crate::VERSION)));
+    }
     match plugin.kind() {
         Kind::Source => {
             errors.extend(topic_creation_errors(config));
@@ -98,6 +105,7 @@ fn converter_errors(config: &RawConfig, errors: &mut Vec<ConfigError>) {
             Some(plugin) => {
                 let build = |own: &RawConfig| (plugin.build)(own, is_key).err();
                 plugin_errors(config, key, &(plugin.config_def)(), build, errors);
+                errors.extend(version::check(config, &format!("{key}.plugin.version"), plugin.class, crate::VERSION));
             }
             None => errors.push(converter::unknown_class(
                 key,
@@ -112,6 +120,7 @@ fn converter_errors(config: &RawConfig, errors: &mut Vec<ConfigError>) {
             Some((class, def)) => {
                 let build = |own: &RawConfig| header_converter::header_converter(class, own).err();
                 plugin_errors(config, HEADER_CONVERTER, &def, build, errors);
+                errors.extend(version::check(config, "header.converter.plugin.version", class, crate::VERSION));
             }
             None => errors.push(converter::unknown_class(HEADER_CONVERTER, class, header_converter::classes())),
         }

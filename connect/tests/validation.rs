@@ -182,6 +182,43 @@ fn converters_are_checked() {
 }
 
 #[test]
+fn a_version_that_is_not_there_is_an_error() {
+    let version = barnabas_connect::VERSION;
+    assert_eq!(
+        errors(
+            "TestSource",
+            &[
+                ("connector.plugin.version", version),
+                ("key.converter", "JsonConverter"),
+                ("key.converter.plugin.version", version)
+            ]
+        ),
+        []
+    );
+    for (key, more) in [
+        ("connector.plugin.version", &[][..]),
+        ("value.converter.plugin.version", &[("value.converter", "JsonConverter")]),
+        ("header.converter.plugin.version", &[("header.converter", "SimpleHeaderConverter")]),
+        (
+            "transforms.x.plugin.version",
+            &[
+                ("transforms", "x"),
+                ("transforms.x.type", "RegexRouter"),
+                ("transforms.x.regex", "a"),
+                ("transforms.x.replacement", "b"),
+            ],
+        ),
+    ] {
+        let (found, _, message) = one("TestSource", &[more, &[(key, "[99,)")]].concat());
+        assert_eq!(found, key);
+        assert!(
+            message.starts_with(&format!("Invalid value [99,) for configuration {key}: the version of ")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn topics_of_a_sink() {
     assert_eq!(errors("TestSink", &[]).len(), 2);
     assert_eq!(

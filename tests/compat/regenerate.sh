@@ -1,14 +1,20 @@
 #!/bin/sh
 # Runs Apache Kafka Connect's own classes and writes fixtures/*.json.
-# Usage: regenerate.sh [FOLDER WITH THE JARS OF KAFKA CONNECT 4.3.1]; without one, Maven gets them into the user's cache.
+# Usage: regenerate.sh [FOLDER WITH THE JARS OF KAFKA CONNECT 4.3.1]
+# Without a folder it takes the one that xtask keeps, or else lets Maven resolve one of its own, both in the user's cache.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-libs=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/barnabas/kafka-connect-4.3.1/libs}
-if ! ls "$libs"/connect-file-*.jar >/dev/null 2>&1; then
-    echo "Resolving the jars of Kafka Connect into $libs"
-    mvn -q -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$libs"
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/barnabas
+libs=${1:-$cache/kafka-connect-4.3.1/libs}
+if [ $# -eq 0 ] && [ ! -d "$libs" ]; then
+    libs=$cache/compat-4.3.1
+    if [ ! -d "$libs" ]; then
+        echo "Resolving the jars of Kafka Connect into $libs"
+        mvn -q -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$libs.partial"
+        mv "$libs.partial" "$libs"
+    fi
 fi
 classes=$(mktemp -d)
 trap 'rm -rf "$classes"' EXIT
 javac -nowarn -d "$classes" -cp "$libs/*" "$here"/src/*.java
-java -cp "$classes:$libs/*" Fixtures "$here/fixtures"
+java -Dlog4j2.level=OFF -cp "$classes:$libs/*" Fixtures "$here/fixtures"

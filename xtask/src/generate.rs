@@ -8,7 +8,9 @@ use crate::{progress, run, setup};
 /// Packages with a test named `generated`, which compares what is in the repository with what would be generated,
 /// and rewrites it when the variable `BARNABAS_REGENERATE` is set.
 const PACKAGES: &[(&str, &str)] = &[
+    ("barnabas-connect", "the configuration reference"),
     ("barnabas-crds", "the resource definitions, in crds/yaml and in the chart, and the manifests reference"),
+    ("barnabas-file", "the reference of the file connectors"),
     ("barnabas-protocol", "the code of the gRPC contract"),
 ];
 
