@@ -229,15 +229,7 @@ impl Resolver {
         account: &str,
     ) -> Result<String, Unresolved> {
         let kind = source.kind();
-        // Permission first, so that nobody learns by a connector what exists elsewhere. In its own namespace it is more
-        // helpful to hear first that the Secret is missing, which has to be mended anyway.
-        let missing = problem(
-            reasons::SECRET_NOT_FOUND,
-            format!("{name} in spec.config refers to the key {key:?} of the {kind} {target}; there is no such {kind}."),
-        );
-        if target.namespace == namespace && self.data(source, target).await?.is_none() {
-            return Err(missing);
-        }
+        // Permission first: nobody learns by a connector whether something exists that it may not read.
         if !self.may(source, target, &Key::new(namespace, account)).await? {
             return Err(problem(
                 reasons::SECRET_FORBIDDEN,
@@ -251,7 +243,12 @@ impl Resolver {
             ));
         }
         let Some(data) = self.data(source, target).await? else {
-            return Err(missing);
+            return Err(problem(
+                reasons::SECRET_NOT_FOUND,
+                format!(
+                    "{name} in spec.config refers to the key {key:?} of the {kind} {target}; there is no such {kind}."
+                ),
+            ));
         };
         let Some(value) = data.get(key) else {
             let keys: Vec<&str> = data.keys().map(String::as_str).collect();
