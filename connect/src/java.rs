@@ -117,12 +117,15 @@ pub fn double_to_string(value: f64) -> String {
     if !value.is_finite() {
         return special(value);
     }
+    if (1e-3..1e7).contains(&value.abs()) {
+        return plain(value.to_string());
+    }
     let mut text = format!("{value:e}");
     // Java has at least two digits, and takes the two that are nearest: the smallest double is 4.9E-324, not 5.0E-324.
     if !text.contains('.') {
         text = Some(format!("{value:.1e}")).filter(|two| two.parse() == Ok(value)).unwrap_or(text);
     }
-    number_to_string(&text, value.is_sign_negative())
+    scientific(&text, value.is_sign_negative())
 }
 
 /// `Float.toString` of Java 19 and later.
@@ -130,11 +133,22 @@ pub fn float_to_string(value: f32) -> String {
     if !value.is_finite() {
         return special(value.into());
     }
+    if (1e-3..1e7).contains(&value.abs()) {
+        return plain(value.to_string());
+    }
     let mut text = format!("{value:e}");
     if !text.contains('.') {
         text = Some(format!("{value:.1e}")).filter(|two| two.parse() == Ok(value)).unwrap_or(text);
     }
-    number_to_string(&text, value.is_sign_negative())
+    scientific(&text, value.is_sign_negative())
+}
+
+/// In the middle range both languages print the same digits; Java always has a fraction.
+fn plain(mut text: String) -> String {
+    if !text.contains('.') {
+        text.push_str(".0");
+    }
+    text
 }
 
 fn special(value: f64) -> String {
@@ -148,33 +162,14 @@ fn special(value: f64) -> String {
     text.to_owned()
 }
 
-/// From Rust's shortest scientific form (`-1.25e-3`) to Java's form.
-fn number_to_string(scientific: &str, negative: bool) -> String {
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
+/// From Rust's scientific form (`-1.25e-7`) to Java's (`-1.25E-7`).
+fn scientific(text: &str, negative: bool) -> String {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    let digits = match digits.trim_end_matches('0') {
-        "" => "0",
-        digits => digits,
-    };
     let sign = if negative { "-" } else { "" };
-    if digits == "0" {
-        return format!("{sign}0.0");
-    }
-    let or_zero = |digits: &str| if digits.is_empty() { "0".to_owned() } else { digits.to_owned() };
-    match exponent {
-        0..7 => {
-            let whole = exponent as usize + 1;
-            let padded = format!("{digits:0<whole$}");
-            let (whole, fraction) = padded.split_at(whole);
-            format!("{sign}{whole}.{}", or_zero(fraction))
-        }
-        -3..0 => format!("{sign}0.{}{digits}", "0".repeat((-exponent - 1) as usize)),
-        _ => {
-            let (first, rest) = digits.split_at(1);
-            format!("{sign}{first}.{}E{exponent}", or_zero(rest))
-        }
-    }
+    let (first, rest) = digits.trim_end_matches('0').split_at_checked(1).unwrap_or(("0", ""));
+    let rest = if rest.is_empty() { "0" } else { rest };
+    if first == "0" { format!("{sign}0.0") } else { format!("{sign}{first}.{rest}E{exponent}") }
 }
 
 /// Year, month (1 to 12) and day (1 to 31) of a number of days since 1970-01-01 in the proleptic Gregorian calendar.
