@@ -124,7 +124,7 @@ pub struct Texts(pub BTreeMap<String, String>);
 #[derive(Clone, Debug)]
 pub enum Resource {
     /// A worker group and its Kafka.
-    Cluster(Located<ConnectCluster>),
+    Cluster(Box<Located<ConnectCluster>>),
     /// A connector.
     Connector(Located<KafkaConnector>),
     /// Values for `${secrets:namespace/name:key}`.
@@ -254,7 +254,7 @@ pub fn read(file: &FilePath, mut document: Document, problems: &mut Vec<Problem>
         return None;
     }
     let resource = match kind {
-        "ConnectCluster" => typed(&origin, key).map(Resource::Cluster),
+        "ConnectCluster" => typed(&origin, key).map(|cluster| Resource::Cluster(Box::new(cluster))),
         "KafkaConnector" => typed(&origin, key).map(Resource::Connector),
         "Secret" => typed::<k8s_openapi::api::core::v1::Secret>(&origin, key).map(|secret| {
             let mut values: BTreeMap<String, Vec<u8>> =
