@@ -1,10 +1,17 @@
 //! Makes sure that the programs of other people that the tasks need are there.
 
-use std::process::Command;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    cache::Artifact,
     kafka, maven, progress,
     run::{self, find, program},
     tools,
@@ -96,7 +103,7 @@ fn components() -> Result<()> {
 fn packages(groups: &[&[Needed]]) -> Result<()> {
     let missing = || groups.iter().copied().flatten().filter(|needed| find(needed.program).is_none());
     let mut names = missing().map(|needed| needed.package).collect::<Vec<_>>();
-    if !std::path::Path::new(CA_BUNDLE).is_file() {
+    if !Path::new(CA_BUNDLE).is_file() {
         names.push("ca-certificates");
     }
     names.sort_unstable();
@@ -120,21 +127,57 @@ fn packages(groups: &[&[Needed]]) -> Result<()> {
     })
 }
 
-/// From 1.21 on, Go fetches the exact toolchain that a module names; older ones cannot.
+/// The Go that compiles on machines whose own is too old.
+const GO: &str = "1.26.8";
+
+static GO_PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Makes sure of a Go that can compile the cluster. From 1.21 on, Go fetches the exact toolchain that a module names.
+/// An older one, as Debian has it, does not, but it can fetch a newer Go, which is published as a module, too.
 fn check_go() -> Result<()> {
-    let version = run::output(program("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local"))?;
-    let minor =
-        version.trim().strip_prefix("go1.").and_then(|rest| rest.split(['.', 'r', 'b', '-']).next()?.parse().ok());
-    let minor: u32 = minor.with_context(|| format!("cannot read the version of Go from {version:?}"))?;
-    if minor < 21 {
-        bail!("Go {} is too old to build the cluster: install Go 1.21 or newer (go.dev/doc/install)", version.trim());
+    let own = find("go").context("there is no go")?;
+    let version = run::output(Command::new(&own).args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local"))?;
+    let minor = version.trim().strip_prefix("go1.");
+    let minor = minor.and_then(|rest| rest.split(['.', 'r', 'b', '-', ' ']).next()?.parse::<u32>().ok());
+    let minor = minor.with_context(|| format!("cannot read the version of Go from {version:?}"))?;
+    let go = if minor >= 21 { own } else { newer_go(&own)? };
+    GO_PROGRAM.get_or_init(|| go);
+    Ok(())
+}
+
+fn newer_go(own: &Path) -> Result<PathBuf> {
+    let architecture = run::output(Command::new(own).args(["env", "GOARCH"]))?;
+    let module = format!("golang.org/toolchain@v0.0.1-go{GO}.linux-{}", architecture.trim());
+    let folder = Artifact::new(format!("go-{GO}")).input(&module).get(&format!("fetching Go {GO}"), |folder| {
+        let mut download = Command::new(own);
+        download.args(["mod", "download", "-modcacherw", &module]).current_dir(folder).env("GOMODCACHE", folder);
+        run::quiet("go mod download", &mut download)?;
+        // Modules have no executable files.
+        let home = folder.join(&module);
+        make_executable(&home.join("bin"))?;
+        make_executable(&home.join("pkg/tool"))
+    })?;
+    Ok(folder.join(module).join("bin/go"))
+}
+
+fn make_executable(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            make_executable(&path)?;
+        } else {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        }
     }
     Ok(())
 }
 
 /// A `go` command, free of the caller's module settings.
 pub fn go() -> Command {
-    let mut command = program("go");
-    command.env("CGO_ENABLED", "0").env("GOWORK", "off").env_remove("GOFLAGS").env_remove("GOOS").env_remove("GOARCH");
+    let mut command = GO_PROGRAM.get().map_or_else(|| program("go"), Command::new);
+    command.env("CGO_ENABLED", "0").env("GOWORK", "off");
+    for name in ["GOFLAGS", "GOOS", "GOARCH", "GOROOT"] {
+        command.env_remove(name);
+    }
     command
 }
