@@ -256,6 +256,26 @@ async fn a_connector_unit_reports_its_plan_or_why_it_failed() {
     driver.worker.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_appears_later_is_read_with_either_group_protocol() {
+    let Some(kafka) = kafka() else { return };
+    let (classic, modern, topic) = (unique("later"), unique("later-848"), unique("t"));
+    let mut driver = Driver::start(config(&kafka, &unique("g")));
+    driver.task(&classic, 0, &[("connector.class", COLLECTOR), ("topics", &topic)]);
+    let task = [("connector.class", COLLECTOR), ("topics", &topic), ("consumer.override.group.protocol", "consumer")];
+    driver.task(&modern, 0, &task);
+    driver.until_state(&classic, 0, UnitState::Running).await;
+    driver.until_state(&modern, 0, UnitState::Running).await;
+    create_topic(&kafka, &topic, 2).await;
+    produce(&kafka, &topic, numbered(0..5)).await;
+    put(&classic, 5).await;
+    put(&modern, 5).await;
+    driver.remove(&modern);
+    driver.until_gone(&modern).await;
+    assert_eq!(committed(&kafka, &format!("connect-{modern}"), &topic, 2).await, 5);
+    driver.worker.shutdown().await;
+}
+
 /// Forwards bytes: an address that is there or not, as the test wants.
 async fn forward(listen: std::net::SocketAddr, to: String) {
     let listener = tokio::net::TcpListener::bind(listen).await.unwrap();

@@ -239,6 +239,20 @@ async fn a_record_that_kafka_refuses_fails_the_task_and_what_came_before_is_comm
     driver.worker.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn too_few_brokers_for_the_offsets_topic_names_the_key() {
+    let Some(kafka) = kafka() else { return };
+    let (name, topic) = counter(&kafka, "brokers").await;
+    let mut config = config(&kafka, &unique("g"));
+    config.config.insert("offset.storage.replication.factor".into(), "3".into());
+    let mut driver = Driver::start(config);
+    driver.task(&name, 0, &[("connector.class", COUNTER), ("topic", &topic)]);
+    let error = driver.until_state(&name, 0, UnitState::Failed).await.error.unwrap();
+    assert_eq!(error.reason, "InvalidConfiguration");
+    assert!(error.message.contains("offset.storage.replication.factor"), "{error:?}");
+    driver.worker.shutdown().await;
+}
+
 /// Java's `Utils.murmur2`.
 fn murmur2(data: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;

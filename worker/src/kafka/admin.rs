@@ -24,11 +24,13 @@ pub struct TopicSpec {
 }
 
 /// Creates a topic unless it exists. `Ok(true)` when it was created now.
+/// `key` is the configuration key of the replication factor, for the message when there are too few brokers.
 pub async fn create_topic(
     clients: &ClientFactory,
     connector: Option<&RawConfig>,
     name: &str,
     spec: &TopicSpec,
+    key: &str,
 ) -> Result<bool, Error> {
     let doing = format!("Creating the topic `{name}`");
     let notes = ClientNotes::new("", None);
@@ -37,7 +39,9 @@ pub async fn create_topic(
         .rdkafka
         .create_with_context(notes.clone())
         .map_err(|error| classify(&doing, error, None))?;
-    let mut topic = NewTopic::new(name, spec.partitions, TopicReplication::Fixed(spec.replication));
+    // The embedded broker takes -1 as it stands, and would make a topic without partitions.
+    let number = |number: i32| if clients.embedded { number.max(1) } else { number };
+    let mut topic = NewTopic::new(name, number(spec.partitions), TopicReplication::Fixed(number(spec.replication)));
     for (key, value) in &spec.config {
         topic = topic.set(key, value);
     }
@@ -50,6 +54,10 @@ pub async fn create_topic(
             Ok(true)
         }
         Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
+        Some(Err((_, Code::InvalidReplicationFactor))) => Err(Error::config(format!(
+            "{doing} failed: Kafka has too few brokers for `{key}`, which is {}; lower it, or create the topic yourself",
+            spec.replication
+        ))),
         Some(Err((_, code))) => Err(classify(&doing, KafkaError::AdminOp(code), notes.take_last_error())),
     }
 }

@@ -216,10 +216,18 @@ impl ClientFactory {
             // What is fetched ahead of the task, for all partitions: librdkafka's default is 64 MiB.
             ("queued.max.messages.kbytes", "16384"),
             ("fetch.max.bytes", "16777216"),
-            ("topic.metadata.refresh.interval.ms", "60000"),
+            // A subscribed topic that appears later is found after this long; Java's consumer looks at every poll.
+            ("topic.metadata.refresh.interval.ms", "10000"),
+            ("allow.auto.create.topics", "true"),
             ("statistics.interval.ms", "5000"),
         ];
         let mut settings = self.settings(Client::Consumer, &defaults, Some(connector), client_id)?;
+        // In the new group protocol (KIP-848) the broker decides these.
+        if settings.rdkafka.get("group.protocol").is_some_and(|protocol| protocol.eq_ignore_ascii_case("consumer")) {
+            for key in ["session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy"] {
+                settings.rdkafka.remove(key);
+            }
+        }
         settings.rdkafka.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         Ok(settings)
     }
@@ -284,6 +292,10 @@ impl ClientFactory {
         let translated = keys::translate(client, &java)
             .map_err(|errors| Error::config(errors.into_iter().map(|e| e.message).collect::<Vec<_>>().join("; ")))?;
         for (key, value) in &translated.rdkafka {
+            // A response has to fit; librdkafka allows 100 MB unless told.
+            if let ("fetch.max.bytes", Ok(bytes)) = (key.as_str(), value.parse::<u64>()) {
+                config.set("receive.message.max.bytes", (bytes + 1024).clamp(100_000_000, 2_147_483_647).to_string());
+            }
             // Both names are one setting to librdkafka; the one set last wins, whatever the order here.
             if key == "delivery.timeout.ms" {
                 config.remove("message.timeout.ms");

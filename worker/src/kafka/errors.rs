@@ -25,6 +25,12 @@ pub fn is_fenced(error: &KafkaError) -> bool {
 
 /// Classifies an error of the Kafka client. `doing` completes "... failed".
 pub fn classify(doing: &str, error: KafkaError, hint: Option<String>) -> Error {
+    if let KafkaError::ClientConfig(_, description, key, _) = &error {
+        // The error carries the value, which may be a password or a private key.
+        let secret = ["password", "pem", "username", "secret"].iter().any(|word| key.contains(word));
+        let why = if secret { "its value is not valid" } else { description.as_str() };
+        return Error::config(format!("{doing} failed: `{key}`: {why}"));
+    }
     let detail = match &error {
         KafkaError::Transaction(inner) => inner.string(),
         other => other.to_string(),
@@ -54,6 +60,11 @@ pub fn classify(doing: &str, error: KafkaError, hint: Option<String>) -> Error {
             | Code::NodeUpdate
             | Code::WaitingForCoordinator
             | Code::LeaderNotAvailable
+            // A topic that was just made, or whose leader moves: the client asks for its metadata again.
+            | Code::NotLeaderForPartition
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::KafkaStorageError
             | Code::BrokerNotAvailable,
         ) => (ErrorCode::Retriable, UNREACHABLE),
         Some(
@@ -62,13 +73,14 @@ pub fn classify(doing: &str, error: KafkaError, hint: Option<String>) -> Error {
             | Code::ClusterAuthorizationFailed
             | Code::TransactionalIdAuthorizationFailed,
         ) => (ErrorCode::Fatal, DENIED),
-        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => (ErrorCode::Data, "RecordTooLarge"),
+        // The queue is full although it is empty: callers wait for room otherwise.
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::QueueFull) => (ErrorCode::Data, "RecordTooLarge"),
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
             (ErrorCode::Fatal, "UnknownTopic")
         }
         Some(Code::InvalidTopic) => (ErrorCode::Data, "InvalidTopic"),
         _ => match error {
-            KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => (ErrorCode::Config, "InvalidConfiguration"),
+            KafkaError::ClientCreation(_) => (ErrorCode::Config, "InvalidConfiguration"),
             _ => (ErrorCode::Fatal, "KafkaError"),
         },
     };
@@ -85,6 +97,18 @@ mod tests {
         assert_eq!((error.code(), error.reason()), (ErrorCode::Retriable, UNREACHABLE));
         let error = classify("x", KafkaError::MessageProduction(Code::TopicAuthorizationFailed), None);
         assert_eq!((error.code(), error.reason()), (ErrorCode::Fatal, DENIED));
+    }
+
+    #[test]
+    fn a_wrong_secret_is_named_and_not_shown() {
+        let mut config = rdkafka::ClientConfig::new();
+        config.set("security.protocol", "ssl").set("ssl.key.pem", "hunter2");
+        let result: Result<rdkafka::consumer::BaseConsumer, _> = config.create();
+        let Err(error) = result else { panic!("a key that is none was accepted") };
+        let error = classify("Creating a client", error, None);
+        assert_eq!(error.code(), ErrorCode::Config);
+        assert!(!error.trace().contains("hunter2"), "{}", error.trace());
+        assert!(error.message().contains("ssl.key.pem"), "{error}");
     }
 
     #[test]

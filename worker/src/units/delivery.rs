@@ -63,6 +63,11 @@ impl InFlight {
         self.count.fetch_sub(1, SeqCst);
     }
 
+    /// Nothing is in flight: a record that finds the queue full all the same will never fit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.load(SeqCst) == 0
+    }
+
     /// Waits until a quarter of what is in flight has gone: waking for every single
     /// acknowledgement would cost more than the records do.
     pub(super) async fn room(&self) {

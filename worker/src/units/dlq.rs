@@ -23,6 +23,7 @@ use crate::kafka::{
     errors::{DENIED, classify, code},
 };
 
+const REPLICATION: &str = "errors.deadletterqueue.topic.replication.factor";
 /// Connect's prefix of the context headers.
 const PREFIX: &str = "__connect.errors.";
 
@@ -79,7 +80,7 @@ impl DeadLetters {
             })?,
         };
         let spec = TopicSpec { partitions: 1, replication, config: Default::default() };
-        match create_topic(&context.shared.clients, Some(&context.config), topic, &spec).await {
+        match create_topic(&context.shared.clients, Some(&context.config), topic, &spec, REPLICATION).await {
             Err(error) if error.reason() == DENIED => {
                 tracing::warn!(%error, topic, "May not create the dead letter queue's topic.");
             }

@@ -148,11 +148,14 @@ pub async fn validate(
     if is_source {
         errors.extend(TopicCreation::parse(config).err().unwrap_or_default());
         if config.get("exactly.once.support").is_some_and(|v| v.trim().eq_ignore_ascii_case("required")) {
-            let why = if clients.embedded { "the embedded broker has no transactions" } else { "sources are at-least-once" };
+            let why =
+                if clients.embedded { "the embedded broker has no transactions" } else { "sources are at-least-once" };
             errors.push(ConfigError::new(
                 "exactly.once.support",
                 "InvalidValue",
-                format!("`exactly.once.support` is `required`, which this worker cannot give: {why}; set it to `requested`"),
+                format!(
+                    "`exactly.once.support` is `required`, which this worker cannot give: {why}; set it to `requested`"
+                ),
             ));
         }
     }

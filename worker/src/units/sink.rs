@@ -5,7 +5,7 @@
 //! are paused and the consumer keeps polling, so the task stays in its group.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -481,10 +481,8 @@ impl Running {
     }
 
     fn show_lag(&self) {
-        let positions: BTreeMap<_, _> = self.positions.iter().map(|(tp, next)| (tp, *next)).collect();
-        let known = !positions.is_empty() || self.assigned.is_empty();
-        let lag = if known { self.consumer.events().lag(positions.into_iter()) } else { None };
-        self.context.status.set_lag(lag);
+        let positions = self.assigned.iter().map(|tp| (tp, self.positions.get(tp).copied()));
+        self.context.status.set_lag(self.consumer.events().lag(positions));
     }
 
     /// What a failed receive means.

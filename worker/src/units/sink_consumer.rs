@@ -34,6 +34,15 @@ pub(super) enum Rebalance {
     Revoke(Vec<TopicPartition>),
 }
 
+/// What statistics say about the end of a partition.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    /// Offset after the last record that can be read.
+    offset: i64,
+    /// librdkafka's own count from the committed offset; unknown when nothing was committed.
+    behind: Option<u64>,
+}
+
 /// The consumer's callbacks. Runs on whatever thread polls.
 pub(super) struct Events {
     pub(super) notes: ClientNotes,
@@ -41,7 +50,7 @@ pub(super) struct Events {
     pub(super) rebalanced: Notify,
     /// Nobody looks at rebalances any more: librdkafka closes the consumer.
     closing: AtomicBool,
-    ends: Mutex<HashMap<TopicPartition, i64>>,
+    ends: Mutex<HashMap<TopicPartition, End>>,
     commit_error: Mutex<Option<KafkaError>>,
 }
 
@@ -65,10 +74,19 @@ impl Events {
         self.commit_error.lock().take()
     }
 
-    /// Records between the positions and the ends of their partitions; unknown until the first statistics.
-    pub(super) fn lag<'a>(&self, positions: impl Iterator<Item = (&'a TopicPartition, i64)>) -> Option<u64> {
+    /// Records between the positions of the assigned partitions and their ends. A partition without a
+    /// position was not read yet: then the committed offset counts. Unknown until the first statistics.
+    pub(super) fn lag<'a>(&self, assigned: impl Iterator<Item = (&'a TopicPartition, Option<i64>)>) -> Option<u64> {
         let ends = self.ends.lock();
-        positions.map(|(tp, next)| ends.get(tp).map(|end| (end - next).max(0) as u64)).sum()
+        let of = |(tp, position): (&TopicPartition, Option<i64>)| {
+            let end = ends.get(tp)?;
+            match position {
+                Some(next) => Some((end.offset - next).max(0) as u64),
+                None if end.offset == 0 => Some(0),
+                None => end.behind,
+            }
+        };
+        assigned.map(of).sum()
     }
 }
 
@@ -88,7 +106,8 @@ impl ClientContext for Events {
                 // What a read-committed consumer cannot see yet is not behind.
                 let end = if partition.ls_offset >= 0 { partition.ls_offset } else { partition.hi_offset };
                 if *id >= 0 && end >= 0 {
-                    ends.insert(TopicPartition::new(name.clone(), *id), end);
+                    let behind = u64::try_from(partition.consumer_lag).ok();
+                    ends.insert(TopicPartition::new(name.clone(), *id), End { offset: end, behind });
                 }
             }
         }
@@ -174,4 +193,31 @@ pub(super) fn to_list(partitions: &[TopicPartition]) -> TopicPartitionList {
 
 fn from_list(list: &TopicPartitionList) -> Vec<TopicPartition> {
     list.elements().iter().map(|e| TopicPartition::new(e.topic().to_owned(), e.partition())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_counts_every_assigned_partition_or_is_unknown() {
+        let events = Events::new(ClientNotes::new("c", Some(0)));
+        let tp = |n| TopicPartition::new("t", n);
+        let end = |offset, behind| End { offset, behind };
+        events.ends.lock().extend([
+            (tp(0), end(10, None)),
+            (tp(1), end(7, Some(3))),
+            (tp(2), end(0, None)),
+            (tp(3), end(5, None)),
+        ]);
+        let lag = |list: &[(i32, Option<i64>)]| {
+            let list: Vec<_> = list.iter().map(|(n, position)| (tp(*n), *position)).collect();
+            events.lag(list.iter().map(|(tp, position)| (tp, *position)))
+        };
+        assert_eq!(lag(&[(0, Some(4)), (1, None), (2, None)]), Some(9));
+        assert_eq!(lag(&[(0, Some(12))]), Some(0), "statistics are older than the position");
+        assert_eq!(lag(&[(0, Some(4)), (3, None)]), None, "nothing read, nothing committed");
+        assert_eq!(lag(&[(9, Some(4))]), None);
+        assert_eq!(lag(&[]), Some(0));
+    }
 }

@@ -99,7 +99,14 @@ fn topic_creation(context: &Context) -> Result<Option<TopicCreation>, Error> {
     if !context.shared.config.topic_creation_enabled() {
         return Ok(None);
     }
-    TopicCreation::parse(&context.config).map_err(|errors| barnabas_connect::config::combine(&errors))
+    let parse = |config| TopicCreation::parse(config).map_err(|errors| barnabas_connect::config::combine(&errors));
+    let creation = parse(&context.config)?;
+    if creation.is_none() && context.shared.clients.embedded {
+        // A Kafka broker makes topics by itself unless it is told not to; the embedded one cannot.
+        let by_itself = ["partitions", "replication.factor"];
+        return parse(&by_itself.map(|key| (format!("topic.creation.default.{key}"), "1".to_owned())).into());
+    }
+    Ok(creation)
 }
 
 /// A record as Kafka takes it.
@@ -127,6 +134,8 @@ struct Running {
     confirmed: Vec<SourcePosition>,
 }
 
+/// Of the topics that records are written to.
+const REPLICATION: &str = "topic.creation.default.replication.factor";
 /// How long a poll may go on before the task is told of a commit.
 const CONFIRM: Duration = Duration::from_secs(1);
 
@@ -313,7 +322,7 @@ impl Running {
             let Err((error, back)) = self.producer.send(message) else { return Ok(true) };
             self.in_flight.unsent();
             headers = back.headers;
-            if code(&error) == Some(RDKafkaErrorCode::QueueFull) {
+            if code(&error) == Some(RDKafkaErrorCode::QueueFull) && !self.in_flight.is_empty() {
                 tokio::select! {
                     () = self.context.stop.cancelled() => return Ok(false),
                     () = self.in_flight.room() => {}
@@ -339,7 +348,8 @@ impl Running {
     async fn new_topic(&mut self, topic: &Str) -> Result<(), Error> {
         self.context.status.add_topic(topic);
         if let Some(spec) = self.creation.as_ref().and_then(|creation| creation.spec(topic)) {
-            match create_topic(&self.context.shared.clients, Some(&self.context.config), topic, spec).await {
+            match create_topic(&self.context.shared.clients, Some(&self.context.config), topic, spec, REPLICATION).await
+            {
                 Ok(_) => {}
                 Err(error) if error.reason() == DENIED => {
                     tracing::warn!(%error, topic = %topic, "May not create the topic; leaving it to the broker.");

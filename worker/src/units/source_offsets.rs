@@ -124,7 +124,7 @@ pub(super) async fn ensure_topic(shared: &Shared, topic: &str) -> Result<(), Err
             spec.config.insert(name.to_owned(), value.clone());
         }
     }
-    match create_topic(&shared.clients, None, topic, &spec).await {
+    match create_topic(&shared.clients, None, topic, &spec, "offset.storage.replication.factor").await {
         Ok(_) => {}
         // It may exist all the same; reading it will tell.
         Err(error) if error.reason() == DENIED => {
