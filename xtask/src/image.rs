@@ -32,21 +32,25 @@ const USER: &str = "65532:65532";
 /// How to build the image.
 #[derive(Args, Clone)]
 pub struct Options {
-    /// Cargo profile of the programs; `dev` compiles faster, and its programs are several times slower.
-    #[arg(long, default_value = "release")]
-    profile: String,
+    /// Cargo profile of the programs (default: release); `dev` compiles faster, and its programs are several times slower.
+    #[arg(long)]
+    profile: Option<String>,
 }
 
 impl Options {
     /// As it is for users.
     pub fn release() -> Self {
-        Self { profile: "release".to_owned() }
+        Self { profile: None }
     }
 
-    /// Where cargo puts what it builds.
-    fn folder(&self) -> PathBuf {
-        cache::target().join(if self.profile == "dev" { "debug" } else { &self.profile })
+    fn image_profile(&self) -> &str {
+        self.profile.as_deref().unwrap_or("release")
     }
+}
+
+/// Where cargo puts what it builds.
+fn folder(profile: &str) -> PathBuf {
+    cache::target().join(if profile == "dev" { "debug" } else { profile })
 }
 
 /// The built archives.
@@ -75,31 +79,34 @@ pub fn main(options: &Options) -> Result<bool> {
 
 /// Builds the programs and packs them.
 pub fn build(options: &Options) -> Result<Images> {
-    let compiled = progress::step(&format!("building the programs ({})", options.profile), || compile(options))?;
-    progress::step("assembling the image", || assemble(&compiled))
+    let profile = options.image_profile();
+    progress::step(&format!("building the programs ({profile})"), || compile(profile))?;
+    progress::step("assembling the image", || assemble(&folder(profile)))
 }
 
-/// Builds the program `barnabas`, with its embedded broker.
+/// Builds the program `barnabas`, with its embedded broker. Its tests ask what it does and not how fast; so it is
+/// not optimised, unless asked for, which saves many minutes on the broker's crates.
 pub fn build_barnabas(options: &Options) -> Result<PathBuf> {
-    progress::step(&format!("building the program barnabas ({})", options.profile), || {
-        let build = ["build", "--package", "barnabas", "--bin", "barnabas", "--profile", &options.profile];
+    let profile = options.profile.as_deref().unwrap_or("dev");
+    progress::step(&format!("building the program barnabas ({profile})"), || {
+        let build = ["build", "--package", "barnabas", "--bin", "barnabas", "--profile", profile];
         if !run::shown(run::cargo().args(build))? {
             bail!("the program barnabas does not compile");
         }
-        Ok(options.folder().join("barnabas"))
+        Ok(folder(profile).join("barnabas"))
     })
 }
 
-fn compile(options: &Options) -> Result<PathBuf> {
+fn compile(profile: &str) -> Result<()> {
     let mut cargo = run::cargo();
-    cargo.args(["build", "--profile", &options.profile]);
+    cargo.args(["build", "--profile", profile]);
     for (package, binary) in PROGRAMS {
         cargo.args(["--package", package, "--bin", binary]);
     }
     if !run::shown(&mut cargo)? {
         bail!("the programs do not compile");
     }
-    Ok(options.folder())
+    Ok(())
 }
 
 fn assemble(compiled: &Path) -> Result<Images> {

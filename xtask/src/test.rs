@@ -244,9 +244,8 @@ fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
         cargo.args(["--test", "sources", "--test", "sinks", "--test", "program"]);
         tally.cargo_test("the worker against Kafka", &mut cargo)
     };
-    let result = loaded
-        .and_then(|()| against_kafka(tally))
-        .and_then(|()| run_all(&cluster.environment(), &on_cluster, tally));
+    let result =
+        loaded.and_then(|()| against_kafka(tally)).and_then(|()| run_all(&cluster.environment(), &on_cluster, tally));
     if !options.reuse {
         if tally.failed > before || result.is_err() {
             cluster.keep_logs();
