@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     cache,
-    cluster::{Cluster, Owner},
+    cluster::{self, Cluster, Owner},
     image, licences, maven, progress, run, setup,
 };
 
@@ -159,6 +159,7 @@ pub fn main(options: &Options) -> Result<bool> {
             // What needs root or a package should say so at once, and not after half an hour of tests.
             setup::unit()?;
             setup::cluster()?;
+            cluster::check_free()?;
             unit(&mut tally)?;
             let all =
                 E2e { names: Vec::new(), reuse: false, no_image: false, list: false, image: image::Options::release() };
@@ -222,6 +223,9 @@ fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
         bail!("no scenario is named like {}; see `cargo xtask test e2e --list`", options.names.join(", "));
     }
     let (on_cluster, on_machine) = scenarios.into_iter().partition::<Vec<_>, _>(Scenario::needs_cluster);
+    if !on_cluster.is_empty() && !options.reuse {
+        cluster::check_free()?;
+    }
     if !on_machine.is_empty() {
         let program = image::build_barnabas(&options.image)?;
         let environment = BTreeMap::from([("BARNABAS_BIN", program.display().to_string())]);

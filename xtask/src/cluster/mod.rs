@@ -102,17 +102,8 @@ impl Cluster {
 
     /// Takes the state folder, unless another cluster is using it.
     fn claim(&self, owner: Owner) -> Result<()> {
+        check_free()?;
         let record = self.folder.join("owner");
-        if let Some(pid) = daemon::read_record(&record) {
-            bail!("a test run (process {pid}) is using the cluster of this machine; wait for its end");
-        }
-        let up = fs::read_to_string(&record).is_ok_and(|text| text == "user\n");
-        if up && CLIENTS.iter().chain(SERVERS).all(|name| self.daemons.alive(name)) {
-            bail!(
-                "a cluster is up already: run the tests on it with `cargo xtask test e2e NAME --reuse`, \
-                 or end it with `cargo xtask cluster down`"
-            );
-        }
         if self.folder.exists() {
             self.stop();
         }
@@ -203,6 +194,24 @@ impl Cluster {
         run::output(self.ctr().args(["image", "import", "--local"]).arg(archive))?;
         Ok(())
     }
+}
+
+/// Fails when this machine's cluster is in use. What a killed run has left is not in use.
+pub fn check_free() -> Result<()> {
+    let folder = folder();
+    let record = folder.join("owner");
+    if let Some(pid) = daemon::read_record(&record) {
+        bail!("a test run (process {pid}) is using the cluster of this machine; wait for its end");
+    }
+    let daemons = Daemons::new(&folder);
+    let up = fs::read_to_string(&record).is_ok_and(|text| text == "user\n");
+    if up && CLIENTS.iter().chain(SERVERS).all(|name| daemons.alive(name)) {
+        bail!(
+            "a cluster is up already: run the tests on it with `cargo xtask test e2e NAME --reuse`, \
+             or end it with `cargo xtask cluster down`"
+        );
+    }
+    Ok(())
 }
 
 /// The cluster's state.
