@@ -591,7 +591,11 @@ impl World {
             Action::FinalizerDone { key, uid } => {
                 self.say(|| format!("term {} finalizes {key}", lead.term));
                 if self.resources.get(&key).is_some_and(|resource| resource.spec.uid == uid && resource.spec.deleted) {
-                    self.ledger.finalized(&key, &self.pods, &lead.heard, lead.since, self.now);
+                    // An old leader cannot know what its successor has given meanwhile; against that there is the Lease,
+                    // without which no operator writes to resources. The units are stopped when the resource is gone.
+                    if lead.until.is_none() {
+                        self.ledger.finalized(&key, &self.pods, &lead.heard, lead.since, self.now);
+                    }
                     self.resources.remove(&key);
                     self.statuses.remove(&key);
                 }
