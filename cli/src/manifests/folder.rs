@@ -44,7 +44,7 @@ impl Folder {
     fn add(&mut self, resource: Resource) {
         match resource {
             Resource::Cluster(it) => drop(self.clusters.insert(it.key.clone(), *it)),
-            Resource::Connector(it) => drop(self.connectors.insert(it.key.clone(), it)),
+            Resource::Connector(it) => drop(self.connectors.insert(it.key.clone(), *it)),
             Resource::Secret(it) => drop(self.secrets.insert(it.key.clone(), it)),
             Resource::ConfigMap(it) => drop(self.config_maps.insert(it.key.clone(), it)),
         }

@@ -126,7 +126,7 @@ pub enum Resource {
     /// A worker group and its Kafka.
     Cluster(Box<Located<ConnectCluster>>),
     /// A connector.
-    Connector(Located<KafkaConnector>),
+    Connector(Box<Located<KafkaConnector>>),
     /// Values for `${secrets:namespace/name:key}`.
     Secret(Located<Secret>),
     /// Values for `${configmaps:namespace/name:key}`.
@@ -255,7 +255,7 @@ pub fn read(file: &FilePath, mut document: Document, problems: &mut Vec<Problem>
     }
     let resource = match kind {
         "ConnectCluster" => typed(&origin, key).map(|cluster| Resource::Cluster(Box::new(cluster))),
-        "KafkaConnector" => typed(&origin, key).map(Resource::Connector),
+        "KafkaConnector" => typed(&origin, key).map(|connector| Resource::Connector(Box::new(connector))),
         "Secret" => typed::<k8s_openapi::api::core::v1::Secret>(&origin, key).map(|secret| {
             let mut values: BTreeMap<String, Vec<u8>> =
                 secret.resource.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
