@@ -63,7 +63,7 @@ struct ReplaceField {
     include: Vec<String>,
     renames: Vec<(String, Str)>,
     replace_null: bool,
-    schemas: SchemaCache<(SchemaRef, Arc<[usize]>)>,
+    schemas: SchemaCache<Arc<Compiled>>,
 }
 
 pub(super) fn build(config: &RawConfig, side: Side) -> std::result::Result<Box<dyn Transform>, Vec<ConfigError>> {
@@ -80,6 +80,17 @@ pub(super) fn build(config: &RawConfig, side: Side) -> std::result::Result<Box<d
     }))
 }
 
+/// What has to be known for each schema.
+struct Compiled {
+    schema: SchemaRef,
+    /// For each field of the new schema the index of the old one.
+    from: Vec<usize>,
+    /// No old field is taken twice, so that values can be moved.
+    distinct: bool,
+    /// A field takes the value of another one, which may be of another type.
+    crossed: bool,
+}
+
 impl ReplaceField {
     fn keeps(&self, field: &str) -> bool {
         !self.exclude.iter().any(|name| name == field)
@@ -90,21 +101,23 @@ impl ReplaceField {
         self.renames.iter().find(|(old, _)| *old == **field).map_or_else(|| field.clone(), |(_, new)| new.clone())
     }
 
-    /// The new schema, and for each of its fields the index of the old one.
-    fn updated_schema(&self, schema: &Schema) -> Result<(SchemaRef, Arc<[usize]>)> {
+    fn compile(&self, schema: &Schema) -> Result<Arc<Compiled>> {
         let mut builder = SchemaBuilder::structure().basics_of(schema);
         let mut from = Vec::new();
-        for field in schema.fields().iter().filter(|field| self.keeps(field.name())) {
+        let mut crossed = false;
+        for (own, field) in schema.fields().iter().enumerate().filter(|(_, field)| self.keeps(field.name())) {
             let name = self.renamed(field.name_str());
             // Java looks the value up by the reversed name, which differs when two fields are renamed to each other's names.
             let source = self.renames.iter().find(|(_, new)| *new == name).map_or(name.as_str(), |(old, _)| old);
             let index = schema
                 .field_index(source)
                 .ok_or_else(|| crate::Error::data(format!("{source} is not a valid field name")))?;
+            crossed |= index != own;
             from.push(index);
             builder = builder.field(name, field.schema().clone());
         }
-        Ok((builder.build()?, from.into()))
+        let distinct = from.iter().enumerate().all(|(place, index)| !from[..place].contains(index));
+        Ok(Arc::new(Compiled { schema: builder.build()?, from, distinct, crossed }))
     }
 }
 
@@ -139,16 +152,24 @@ impl Transform for ReplaceField {
         };
         let old_schema = old.schema().clone();
         let mut schemas = std::mem::replace(&mut self.schemas, SchemaCache::new());
-        let compiled = schemas.get_or(&old_schema, || self.updated_schema(&old_schema));
+        let compiled = schemas.get_or(&old_schema, || self.compile(&old_schema));
         self.schemas = schemas;
-        let (schema, from) = compiled?;
+        let compiled = compiled?;
         let mut values = Arc::unwrap_or_clone(old).into_values();
         if self.replace_null {
             fill_defaults(&old_schema, &mut values);
         }
-        let updated = from.iter().map(|index| values[*index].clone()).collect();
-        data.value = Value::from(Struct::from_values(schema.clone(), updated));
-        data.schema = Some(schema);
+        let take = |index: &usize| {
+            if compiled.distinct { std::mem::take(&mut values[*index]) } else { values[*index].clone() }
+        };
+        let updated: Vec<Value> = compiled.from.iter().map(take).collect();
+        if compiled.crossed {
+            for (field, value) in compiled.schema.fields().iter().zip(&updated) {
+                field.schema().validate(Some(field.name()), value)?;
+            }
+        }
+        data.value = Value::from(Struct::from_values(compiled.schema.clone(), updated));
+        data.schema = Some(compiled.schema.clone());
         Ok(Some(record))
     }
 }

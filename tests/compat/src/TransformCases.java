@@ -97,7 +97,7 @@ final class TransformCases {
             Map.of(), Map.of("exclude", "name"), Map.of("include", "name,id"), Map.of("renames", "id:key,name:title"), Map.of("renames", "id:name,name:id"),
             Map.of("exclude", "id", "include", "id,name", "renames", "name:n"), Map.of("renames", "id"), Map.of("renames", "a:b:c"), Map.of("renames", "id:"), Map.of("renames", ":x"),
             Map.of("exclude", "field-0,field-31", "renames", "field-62:x,missing:y"), Map.of("replace.null.with.default", "false"), Map.of("exclude", " name , kind "),
-            Map.of("include", "nothing"), Map.of("renames", "id:name"));
+            Map.of("include", "nothing"), Map.of("renames", "id:name"), Map.of("renames", "id:name", "exclude", "id"), Map.of("renames", "kind:name", "exclude", "kind"));
         for (Map<String, String> config : configs) {
             for (ConnectRecord<?> record : records()) {
                 run("ReplaceField$Value", config, record);
