@@ -2,11 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    fs,
-    net::{Ipv4Addr, UdpSocket},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use barnabas_tests::{HostFolder, Testbed, say};
 use rdkafka::{
@@ -111,36 +107,6 @@ fn kafka_keeps_records_and_offsets() {
     assert_eq!(kafka.committed("nobody", &topic).unwrap(), [None]);
     assert_eq!(kafka.topics().unwrap()[&topic], 1);
     kafka.delete_topic(&topic).unwrap();
-}
-
-/// The name server's answer: its code, and the addresses.
-fn resolve(name: &str) -> (u8, Vec<Ipv4Addr>) {
-    // One question, for an address (type 1) on the internet (class 1).
-    let mut query = vec![0xba, 0x12, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name.split('.') {
-        query.push(u8::try_from(label.len()).unwrap());
-        query.extend(label.as_bytes());
-    }
-    query.extend([0, 0, 1, 0, 1]);
-    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-    socket.set_read_timeout(Some(LIMIT)).unwrap();
-    socket.send_to(&query, "10.244.0.1:53").unwrap();
-    let mut reply = [0; 1500];
-    let size = socket.recv(&mut reply).unwrap();
-    assert_eq!(reply[..2], query[..2], "the answer is to this question");
-    // Each answer is the name as in the question, type, class, time to live, length, and the four bytes of an address.
-    let name_length = query.len() - 12 - 4;
-    let answers = reply[query.len()..size].chunks_exact(name_length + 14);
-    let addresses = answers.map(|answer| Ipv4Addr::from(<[u8; 4]>::try_from(&answer[name_length + 10..]).unwrap()));
-    (reply[3] & 15, addresses.collect())
-}
-
-#[test]
-fn services_have_names() {
-    assert_eq!(resolve("kubernetes.default.svc.cluster.local"), (0, vec![Ipv4Addr::new(10, 96, 0, 1)]));
-    let no_such_name = 3;
-    assert_eq!(resolve("nothing.default.svc.cluster.local"), (no_such_name, vec![]));
-    assert_eq!(resolve("example.com"), (no_such_name, vec![]));
 }
 
 #[test]
