@@ -7,10 +7,7 @@ fn generated_code_is_up_to_date() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let descriptors = protox::compile(["barnabas/v1/worker.proto"], [root.join("proto")])?;
     let out = tempfile::tempdir()?;
-    tonic_prost_build::configure()
-        .btree_map(".")
-        .out_dir(out.path())
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().btree_map(".").out_dir(out.path()).compile_fds(descriptors)?;
     let fresh = fs::read_to_string(out.path().join("barnabas.v1.rs"))?;
     let kept = root.join("src/generated/barnabas.v1.rs");
     if std::env::var_os("BARNABAS_REGENERATE").is_some() {

@@ -67,7 +67,8 @@ fn kafka_answers_on_every_listener() {
         [("sasl.mechanism", mechanism.to_owned()), ("sasl.username", user.into()), ("sasl.password", password.into())]
     };
     let client = [("ssl.certificate.location", file("client.crt")), ("ssl.key.location", file("client.key"))];
-    let listeners: [(&str, &str, Vec<(&str, String)>); 7] = [
+    type Settings = Vec<(&'static str, String)>;
+    let listeners: [(&str, &str, Settings); 7] = [
         ("", "plaintext", vec![]),
         ("_PODS", "plaintext", vec![]),
         ("_TLS", "ssl", vec![ca.clone()]),
