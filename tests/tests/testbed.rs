@@ -54,6 +54,7 @@ fn cluster_runs_pods() {
 
 #[test]
 fn kafka_answers_on_every_listener() {
+    type Settings = Vec<(&'static str, String)>;
     let testbed = Testbed::get();
     let kafka = testbed.kafka();
     let topic = format!("testbed-{}", std::process::id());
@@ -67,7 +68,6 @@ fn kafka_answers_on_every_listener() {
         [("sasl.mechanism", mechanism.to_owned()), ("sasl.username", user.into()), ("sasl.password", password.into())]
     };
     let client = [("ssl.certificate.location", file("client.crt")), ("ssl.key.location", file("client.key"))];
-    type Settings = Vec<(&'static str, String)>;
     let listeners: [(&str, &str, Settings); 7] = [
         ("", "plaintext", vec![]),
         ("_PODS", "plaintext", vec![]),
