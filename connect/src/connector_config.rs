@@ -238,7 +238,7 @@ fn unknown_keys(
         {
             let class = key.split(".converter.").next().map(|role| format!("{role}.converter")).unwrap_or_default();
             let message = format!(
-                "Unknown configuration {key}: it belongs to a converter, but {class} is not set on this connector."
+                "Unknown configuration {key}: it belongs to a converter, but {class} is not set on this connector. Set that as well, or remove this key."
             );
             errors.push(ConfigError::new(key, "UnknownKey", message));
             continue;

@@ -113,7 +113,7 @@ fn unknown_keys_are_errors_with_the_nearest_known_key() {
     );
     assert_eq!(
         one("TestSource", &[("value.converter.schemas.enable", "false")]).2,
-        "Unknown configuration value.converter.schemas.enable: it belongs to a converter, but value.converter is not set on this connector."
+        "Unknown configuration value.converter.schemas.enable: it belongs to a converter, but value.converter is not set on this connector. Set that as well, or remove this key."
     );
     assert_eq!(
         one("TestSource", &[("value.converter", "JsonConverter"), ("value.converter.schemas.enabled", "false")]),

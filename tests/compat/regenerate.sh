@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs Apache Kafka Connect's own classes and writes fixtures/*.json.
-# Usage: regenerate.sh [FOLDER WITH THE JARS OF KAFKA CONNECT 4.3.1]
+# Usage: regenerate.sh [FOLDER WITH THE JARS OF KAFKA CONNECT 4.3.1 [SEED TIMES]]
 # Without a folder it takes the one that xtask keeps, or else lets Maven resolve one of its own, both in the user's cache.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,4 +17,4 @@ fi
 classes=$(mktemp -d)
 trap 'rm -rf "$classes"' EXIT
 javac -nowarn -d "$classes" -cp "$libs/*" "$here"/src/*.java
-java -Dlog4j2.level=OFF -cp "$classes:$libs/*" Fixtures "$here/fixtures"
+java -Dlog4j2.level=OFF -cp "$classes:$libs/*" Fixtures "$here/fixtures" ${2:+"$2" "${3:-1}"}

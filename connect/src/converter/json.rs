@@ -197,6 +197,21 @@ impl JsonConverter {
     }
 }
 
+/// The message as text. Jackson never sees what follows the first value, so that need not be UTF-8.
+fn readable(bytes: &Bytes) -> Result<Str> {
+    let malformed = match Str::try_from(bytes.clone()) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    let prefix = Str::try_from(bytes.slice(..malformed.valid_up_to())).unwrap_or_default();
+    // Only these say by themselves where they end.
+    if prefix.trim_start().starts_with(['{', '[', '"']) {
+        return Ok(prefix);
+    }
+    let message = "Converting byte[] to Kafka Connect data failed due to serialization error: ";
+    Err(Error::data(message).with_source(malformed))
+}
+
 /// `DataException` of `toConnectData`
 fn not_json(error: crate::json::ParseError) -> Error {
     Error::data("Converting byte[] to Kafka Connect data failed due to serialization error: ").with_source(error)
@@ -226,10 +241,7 @@ impl Converter for JsonConverter {
 
     fn to_connect(&self, _topic: &str, _headers: &[Header], bytes: Option<&Bytes>) -> Result<Data> {
         let Some(bytes) = bytes else { return Ok(Data::NULL) };
-        let text = Str::try_from(bytes.clone()).map_err(|error| {
-            Error::data("Converting byte[] to Kafka Connect data failed due to serialization error: ")
-                .with_source(error)
-        })?;
+        let text = readable(bytes)?;
         if self.schemas_enabled && self.fixed_schema.is_none() {
             return self.envelope(&text);
         }

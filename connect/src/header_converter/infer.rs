@@ -55,17 +55,17 @@ impl Parser<'_> {
         }
         let start = self.scanner.mark();
         let structured = if self.scanner.consume("[") {
-            self.array()
+            Some(self.array())
         } else if self.scanner.consume("{") {
-            self.map()
+            Some(self.map())
         } else {
-            Err(NotParsed)
+            None
         };
-        if let Ok(data) = structured {
-            return Ok(Some(data));
-        }
-        if self.scanner.mark() != start {
-            self.scanner.rewind(start);
+        match structured {
+            Some(Ok(data)) => return Ok(Some(data)),
+            Some(Err(NotParsed)) => self.scanner.rewind(start),
+            // Blanks before the token were lost in looking for a bracket, as they are in Java.
+            None => {}
         }
         let token = self.scanner.next().to_owned();
         match java::trim(&token) {

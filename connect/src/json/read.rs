@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
     pub fn token(&mut self) -> Result<Token<'a>, ParseError> {
         self.skip_space();
         match self.peek() {
-            Some(b'"') => Ok(Token::String(self.string()?)),
+            Some(b'"') => Ok(Token::String(self.string(false)?)),
             Some(b'{') => self.enter().map(|()| Token::Object),
             Some(b'[') => self.enter().map(|()| Token::Array),
             Some(b'-' | b'0'..=b'9') => Ok(Token::Number(self.number()?)),
@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a double-quoted name"));
         }
-        let name = self.string()?;
+        let name = self.string(true)?;
         self.skip_space();
         if self.peek() != Some(b':') {
             return Err(self.unexpected("':'"));
@@ -362,18 +362,25 @@ impl<'a> Reader<'a> {
         }
         let digits = self.digits()?;
         let mut whole = true;
+        let mut fraction = 0;
         if self.peek() == Some(b'.') {
             whole = false;
             self.at += 1;
-            self.digits()?;
+            fraction = self.digits()?;
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
             whole = false;
             self.at += 1;
+            let exponent = self.at;
             if matches!(self.peek(), Some(b'+' | b'-')) {
                 self.at += 1;
             }
             self.digits()?;
+            // What a `BigDecimal` can hold.
+            let exponent: Option<i32> = self.text[exponent..self.at].parse().ok();
+            if exponent.is_none_or(|exponent| i32::try_from(fraction as i64 - i64::from(exponent)).is_err()) {
+                return Err(self.error("The exponent of the number is out of range"));
+            }
         }
         let text = &self.text[start..self.at];
         if text.len() > MAX_NUMBER {
@@ -395,7 +402,7 @@ impl<'a> Reader<'a> {
         if self.at == start { Err(self.unexpected("a digit")) } else { Ok(self.at - start) }
     }
 
-    fn string(&mut self) -> Result<Cow<'a, str>, ParseError> {
+    fn string(&mut self, name: bool) -> Result<Cow<'a, str>, ParseError> {
         self.at += 1;
         let start = self.at;
         let mut owned = String::new();
@@ -423,7 +430,7 @@ impl<'a> Reader<'a> {
                 Some(b'\\') => {
                     owned.push_str(&self.text[copied..self.at]);
                     self.at += 1;
-                    owned.push(self.escape()?);
+                    owned.push(self.escape(name)?);
                     copied = self.at;
                 }
                 Some(byte) => {
@@ -438,8 +445,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What follows a backslash. A surrogate without its partner becomes U+FFFD, because UTF-8 cannot hold it.
-    fn escape(&mut self) -> Result<char, ParseError> {
+    /// What follows a backslash. A surrogate without its partner becomes U+FFFD, because UTF-8 cannot hold it; in a name Jackson
+    /// refuses it.
+    fn escape(&mut self, name: bool) -> Result<char, ParseError> {
         let Some(byte) = self.peek() else { return Err(self.unexpected("an escape")) };
         self.at += 1;
         Ok(match byte {
@@ -453,19 +461,22 @@ impl<'a> Reader<'a> {
             b't' => '\t',
             b'u' => {
                 let unit = self.hex()?;
-                if !(0xd800..0xdc00).contains(&unit) {
-                    return Ok(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER));
+                if let Some(c) = char::from_u32(unit) {
+                    return Ok(c);
                 }
                 let before = self.at;
                 if self.bytes()[self.at..].starts_with(b"\\u") {
                     self.at += 2;
                     let low = self.hex()?;
-                    if (0xdc00..0xe000).contains(&low) {
+                    if unit < 0xdc00 && (0xdc00..0xe000).contains(&low) {
                         let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
                         return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
                     }
                 }
                 self.at = before;
+                if name {
+                    return Err(self.error("Half a surrogate pair in a name"));
+                }
                 char::REPLACEMENT_CHARACTER
             }
             _ => {

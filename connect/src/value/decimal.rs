@@ -36,7 +36,7 @@ impl Decimal {
         let (mantissa, exponent) = match text.find(['e', 'E']) {
             Some(at) => {
                 let exponent = &text[at + 1..];
-                (&text[..at], exponent.strip_prefix('+').unwrap_or(exponent).parse::<i64>().ok()?)
+                (&text[..at], exponent.strip_prefix('+').unwrap_or(exponent).parse::<i32>().ok()?)
             }
             None => (text, 0),
         };
@@ -49,7 +49,7 @@ impl Decimal {
         if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
             return None;
         }
-        let scale = i32::try_from(i64::try_from(fraction.len()).ok()?.checked_sub(exponent)?).ok()?;
+        let scale = i32::try_from(i64::try_from(fraction.len()).ok()?.checked_sub(i64::from(exponent))?).ok()?;
         Some(Self::new(to_twos_complement(whole.bytes().chain(fraction.bytes()), negative), scale))
     }
 

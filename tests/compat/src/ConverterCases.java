@@ -97,6 +97,14 @@ final class ConverterCases {
             "a:b", "a,b", "a\"b", "\\", "\\\\", "\\[1]", "text with spaces", " leading", "trailing ", "ümlaut", "日本", "😀", "[\"esc\\\"aped\"]", "\n", "\t1", "1\n",
             "{\"k\":\"2020-01-01T12:34:56.789Z\"}", "[12:34:56.789Z]", "[1,true]", "[1,2,3]x", "x[1]", "{\"a\":1}x", "[\"a\" \"b\"]", "[-1]", "[1e2,3]", "[\"\"]", "2020-1-1", "0000000010",
             "[9223372036854775808]", "true,false", "nullnull", "[null,null]", "[,]"));
+        Random random = new Random(3);
+        String characters = "[]{},:\"\\ 0123456789.-+eTZtrufalsn\u00e4";
+        for (int i = 0; i < 100 * Fixtures.times; i++) {
+            StringBuilder text = new StringBuilder();
+            int length = 1 + random.below(12);
+            for (int j = 0; j < length; j++) text.append(characters.charAt(random.below(characters.length())));
+            texts.add(text.toString());
+        }
         for (String text : texts) {
             ObjectNode node = Fixtures.JSON.objectNode().put("direction", "to");
             node.put("bytes", Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.UTF_8)));
@@ -107,8 +115,7 @@ final class ConverterCases {
                 result.set("data", data == null ? Fixtures.data(null, null) : Fixtures.data(data.schema(), data.value()));
             }));
         }
-        Random random = new Random(3);
-        for (int i = 0; i < 60; i++) {
+        for (int i = 0; i < 60 * Fixtures.times; i++) {
             Schema schema = random.schema(2);
             cases.add(from(converter, schema, random.value(schema, true)));
         }

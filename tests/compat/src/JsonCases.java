@@ -41,11 +41,11 @@ final class JsonCases {
     static List<ObjectNode> from() {
         List<ObjectNode> cases = new ArrayList<>();
         Random random = new Random(1);
-        for (int i = 0; i < 250; i++) {
+        for (int i = 0; i < 250 * Fixtures.times; i++) {
             Schema schema = random.schema(3);
             cases.add(fromCase(CONFIGS.get(i % CONFIGS.size()), schema, random.value(schema, true)));
         }
-        for (int i = 0; i < 80; i++) {
+        for (int i = 0; i < 80 * Fixtures.times; i++) {
             cases.add(fromCase(CONFIGS.get(i % 2), null, random.schemaless(3)));
         }
         Map<String, String> plain = CONFIGS.get(1);
@@ -99,14 +99,20 @@ final class JsonCases {
     static List<ObjectNode> to() {
         List<ObjectNode> cases = new ArrayList<>();
         Random random = new Random(2);
-        for (int i = 0; i < 200; i++) {
+        for (int i = 0; i < 200 * Fixtures.times; i++) {
             Map<String, String> config = CONFIGS.get(i % CONFIGS.size());
             Schema schema = random.schema(3);
             cases.add(toCase(config, converter(config).fromConnectData("topic", schema, random.value(schema, true))));
         }
         Map<String, String> plain = CONFIGS.get(1);
-        for (int i = 0; i < 60; i++) {
+        for (int i = 0; i < 60 * Fixtures.times; i++) {
             cases.add(toCase(plain, converter(plain).fromConnectData("topic", null, random.schemaless(3))));
+        }
+        for (int i = 0; i < 60 * Fixtures.times; i++) {
+            cases.add(toCase(plain, random.damaged(converter(plain).fromConnectData("topic", null, random.schemaless(2)))));
+            Schema schema = random.schema(2);
+            Map<String, String> config = CONFIGS.get(i % CONFIGS.size());
+            cases.add(toCase(config, random.damaged(converter(config).fromConnectData("topic", schema, random.value(schema, true)))));
         }
         for (String text : List.of(
             "", "  ", "null", " true ", "false", "1", "-1", "007", "-007", "1.5", "1e3", "1E-3", "-0", "-0.0", "9223372036854775807",

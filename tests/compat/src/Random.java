@@ -22,7 +22,7 @@ final class Random {
     private final java.util.Random random;
 
     Random(long seed) {
-        random = new java.util.Random(seed);
+        random = new java.util.Random(Fixtures.seed + seed);
     }
 
     int below(int bound) {
@@ -35,6 +35,19 @@ final class Random {
 
     String word() {
         return WORDS[below(WORDS.length)];
+    }
+
+    /** The text with a few bytes changed, left out or doubled, so that it is nearly right. */
+    byte[] damaged(byte[] bytes) {
+        if (bytes == null || bytes.length == 0) return bytes;
+        java.io.ByteArrayOutputStream out = new java.io.ByteArrayOutputStream();
+        int at = below(bytes.length);
+        String likely = "{}[]\",:\\0eE.-+ntfu \n";
+        for (int i = 0; i < bytes.length; i++) {
+            if (i != at || chance(30)) out.write(bytes[i]);
+            if (i == at && chance(60)) out.write(likely.charAt(below(likely.length())));
+        }
+        return out.toByteArray();
     }
 
     String name(int index) {

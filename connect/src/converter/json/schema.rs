@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::json::{Node, Number, write_string};
 use crate::schema::{Schema, SchemaBuilder, SchemaKind, SchemaRef};
-use crate::value::Str;
+use crate::value::{Str, Value};
 
 use super::Settings;
 use super::from_json::FromJson;
@@ -175,8 +175,11 @@ pub(super) fn from_json(json: &Node<'_>, settings: Settings) -> Result<Option<Sc
     if let Some(default) = json.get("default") {
         let plain = builder.clone().build()?;
         let value = FromJson::new(&Str::new(), settings).with_schema(&plain, Some(default))?;
-        if !value.is_null() {
-            builder = builder.default_value(value);
+        match value {
+            Value::Null if plain.is_optional() => {}
+            // A default of a wrong type has become null.
+            Value::Null => return Err(Error::data("Invalid default value")),
+            value => builder = builder.default_value(value),
         }
     }
     builder.build().map(Some)
