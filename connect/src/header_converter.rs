@@ -94,7 +94,8 @@ pub(crate) fn classes() -> impl Iterator<Item = &'static str> {
 /// The full class name and the keys of a header converter.
 pub(crate) fn find(class: &str) -> Option<(&'static str, ConfigDef)> {
     let names: Vec<&'static str> = classes().collect();
-    let class = *crate::registry::find_class(&names, |class| class, class, "Converter")?;
+    let by = |suffix| crate::registry::find_class(&names, |known| known, class, suffix);
+    let class = *by("HeaderConverter").or_else(|| by("Converter"))?;
     Some((class, converter::find(class).map(|plugin| (plugin.config_def)()).unwrap_or_default()))
 }
 

@@ -21,6 +21,7 @@
 //! | [`plugin`], [`registry`] | the traits to implement, and where they are found by class name |
 //! | [`converter`], [`header_converter`], [`json`] | between Connect data and bytes |
 //! | [`transform`], [`predicate`] | single message transforms |
+//! | [`regex`], [`java`] | what Java does, where Connect's behaviour depends on it |
 //! | [`error`] | errors that say whether they are retriable |
 
 pub mod config;

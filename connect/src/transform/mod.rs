@@ -61,7 +61,7 @@ pub(crate) fn classes() -> impl Iterator<Item = &'static str> {
 }
 
 pub(crate) fn find(class: &str) -> Option<&'static TransformPlugin> {
-    crate::registry::find_class(TRANSFORMS, |plugin| plugin.class, class, "Transform")
+    crate::registry::find_class(TRANSFORMS, |plugin| plugin.class, class, "Transformation")
 }
 
 /// Which half of a record a transform works on: the `$Key` or `$Value` class.
