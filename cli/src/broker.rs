@@ -32,9 +32,6 @@ pub struct EmbeddedBroker {
     serving: JoinHandle<Result<()>>,
 }
 
-/// Where the broker listens unless told otherwise: this machine only, on a port that is free.
-pub const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
 impl EmbeddedBroker {
     /// Starts the broker; it serves when this returns. Port 0 means any port that is free.
     ///
@@ -58,6 +55,9 @@ impl EmbeddedBroker {
     }
 
     async fn serve(storage: &Storage, address: SocketAddr) -> Result<Self> {
+        if let Storage::Sqlite(file) = storage {
+            forget_group_members(file).await.with_context(|| format!("the broker's file {}", file.display()))?;
+        }
         let listener = Url::parse(&format!("tcp://{address}")).context("the listener's address")?;
         // Clients are told the address that they can reach: a wildcard is none.
         let reachable = if address.ip().is_unspecified() {
@@ -136,6 +136,22 @@ impl Drop for EmbeddedBroker {
     }
 }
 
+/// Forgets who was in which consumer group when the file was last used; what the groups have committed stays.
+///
+/// No member can outlive the broker's process, but after a kill the broker would wait for them, and share partitions
+/// with them.
+async fn forget_group_members(file: &Path) -> Result<()> {
+    if !file.exists() {
+        return Ok(());
+    }
+    let connection = libsql::Builder::new_local(file).build().await?.connect()?;
+    let find = "select 1 from sqlite_master where type = 'table' and name = 'consumer_group_detail'";
+    if connection.query(find, ()).await?.next().await?.is_some() {
+        connection.execute("delete from consumer_group_detail", ()).await?;
+    }
+    Ok(())
+}
+
 /// The storage as the broker wants to be told.
 fn storage_url(storage: &Storage) -> Result<Url> {
     let file = match storage {
@@ -173,6 +189,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
     #[test]
     fn a_file_is_named_as_the_broker_reads_it() {

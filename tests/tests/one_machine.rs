@@ -201,6 +201,7 @@ fn text() -> String {
 fn the_quickstart_delivers_and_shows_itself() {
     let machine = Machine::new(&[]);
     let quickstart = repository().join("examples/quickstart");
+    fs::create_dir(machine.path("data")).unwrap();
     for entry in fs::read_dir(&quickstart).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
