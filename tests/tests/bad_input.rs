@@ -124,7 +124,7 @@ fn the_api_server_refuses_what_can_never_be_right() {
     let mut zero = good.clone();
     zero["spec"]["tasksMax"] = json!(0);
     refused(&zero, &["spec.tasksMax"]);
-    let mut state = good.clone();
+    let mut state = good;
     state["spec"]["state"] = json!("sleeping");
     refused(&state, &["spec.state", "paused"]);
     let mut connect = scene.connect_manifest(1);

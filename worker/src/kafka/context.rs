@@ -1,6 +1,9 @@
 //! What librdkafka's clients call back: logs, errors, in the unit's name.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 use rdkafka::{
@@ -19,12 +22,21 @@ struct Notes {
     connector: String,
     task: Option<u32>,
     last_error: Mutex<Option<String>>,
+    last_said: Mutex<Option<(Option<RDKafkaErrorCode>, Instant)>>,
 }
+
+/// While a broker is away every client reports it several times a second: said once, then now and then.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 impl ClientNotes {
     /// For a unit's client; an empty name for the worker's own.
     pub fn new(connector: &str, task: Option<u32>) -> Self {
-        Self(Arc::new(Notes { connector: connector.to_owned(), task, last_error: Mutex::new(None) }))
+        Self(Arc::new(Notes {
+            connector: connector.to_owned(),
+            task,
+            last_error: Mutex::new(None),
+            last_said: Mutex::new(None),
+        }))
     }
 
     /// Takes the last connection-level error: it says why ("authentication failed")
@@ -38,7 +50,7 @@ impl ClientNotes {
 pub fn last_error(consumer: &BaseConsumer<ClientNotes>) -> Option<String> {
     // One event a call, log lines among them.
     for _ in 0..200 {
-        drop(consumer.poll(std::time::Duration::ZERO));
+        drop(consumer.poll(Duration::ZERO));
     }
     consumer.context().take_last_error()
 }
@@ -47,6 +59,10 @@ impl ClientContext for ClientNotes {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let Notes { connector, task, .. } = &*self.0;
         match level {
+            // A lost connection is reported as an error, too.
+            _ if facility == "FAIL" => {
+                tracing::debug!(target: "barnabas::kafka", connector, task, facility, message, "The Kafka client says.");
+            }
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::error!(target: "barnabas::kafka", connector, task, facility, message, "The Kafka client reports an error.");
             }
@@ -64,13 +80,24 @@ impl ClientContext for ClientNotes {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Notes { connector, task, last_error, .. } = &*self.0;
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+        let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::PartitionEOF) {
             return; // Not an error: a reader asked to be told.
         }
-        tracing::warn!(target: "barnabas::kafka", connector, task, error = %error, reason, "The Kafka client lost a broker.");
+        let mut said = self.0.last_said.lock();
+        if said.is_some_and(|(before, at)| before == code && at.elapsed() < SAY_AGAIN) {
+            tracing::debug!(target: "barnabas::kafka", connector, task, error = %error, reason, "The Kafka client lost a broker.");
+        } else {
+            tracing::warn!(target: "barnabas::kafka", connector, task, error = %error, reason, "The Kafka client lost a broker.");
+            // That all are down follows from each being down; it does not make the next one news.
+            if code != Some(RDKafkaErrorCode::AllBrokersDown) {
+                *said = Some((code, Instant::now()));
+            }
+        }
+        drop(said);
         let mut last = last_error.lock();
         // "All brokers are down" only repeats what the error before it explained.
-        if last.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+        if last.is_none() || code != Some(RDKafkaErrorCode::AllBrokersDown) {
             *last = Some(reason.to_owned());
         }
     }

@@ -14,6 +14,8 @@ pub const DENIED: &str = "KafkaAuthorizationFailed";
 pub fn code(error: &KafkaError) -> Option<Code> {
     match error {
         KafkaError::Transaction(inner) => Some(inner.code()),
+        // `rdkafka_error_code` leaves it out.
+        KafkaError::AdminOp(code) => Some(*code),
         other => other.rdkafka_error_code(),
     }
 }
@@ -95,8 +97,10 @@ mod tests {
     fn an_unreachable_broker_is_retriable_and_a_missing_acl_is_not() {
         let error = classify("Reading metadata", KafkaError::MetadataFetch(Code::BrokerTransportFailure), None);
         assert_eq!((error.code(), error.reason()), (ErrorCode::Retriable, UNREACHABLE));
-        let error = classify("x", KafkaError::MessageProduction(Code::TopicAuthorizationFailed), None);
-        assert_eq!((error.code(), error.reason()), (ErrorCode::Fatal, DENIED));
+        for error in [KafkaError::MessageProduction, KafkaError::AdminOp] {
+            let error = classify("x", error(Code::TopicAuthorizationFailed), None);
+            assert_eq!((error.code(), error.reason()), (ErrorCode::Fatal, DENIED));
+        }
     }
 
     #[test]
