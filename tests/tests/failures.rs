@@ -215,7 +215,7 @@ fn a_stale_leaders_push_is_refused() {
     let empty = Directive { epoch: old(7), body: Some(Body::Desired(DesiredSet::default())) };
     for directives in [vec![hello.clone()], vec![hello, empty]] {
         let reports = answer(directives).unwrap();
-        let refused = reports.iter().find_map(|report| report.refused.clone()).expect("it is refused");
+        let refused = reports.iter().find_map(|report| report.refused).expect("it is refused");
         assert_eq!(refused.newest.unwrap().term, u64::try_from(term).unwrap());
     }
     scene.until_tasks("source", "RUNNING", 1).unwrap();

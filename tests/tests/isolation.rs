@@ -78,7 +78,7 @@ fn spread(intervals: &Intervals, workers: usize) -> BTreeMap<Unit, String> {
         let mut share = BTreeMap::<&str, usize>::new();
         now.values().for_each(|pod| *share.entry(pod).or_default() += 1);
         let fair = share.len() == workers && share.values().all(|units| *units == 12 / workers);
-        if fair { Ok(Some(now.clone())) } else { bail!("{share:?}") }
+        if fair { Ok(Some(now)) } else { bail!("{share:?}") }
     })
     .unwrap()
 }
