@@ -5,6 +5,7 @@
 //! `embedded_broker` in their configuration.
 
 use std::{
+    fs::{File, TryLockError},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Component, Path, PathBuf},
 };
@@ -30,14 +31,20 @@ pub enum Storage {
 pub struct EmbeddedBroker {
     address: SocketAddr,
     serving: JoinHandle<Result<()>>,
+    /// Keeps the file ours.
+    _lock: Option<File>,
 }
 
 impl EmbeddedBroker {
     /// Starts the broker; it serves when this returns. Port 0 means any port that is free.
     ///
     /// # Errors
-    /// When the address is in use or the file cannot be opened.
+    /// When the address is in use, or the file cannot be opened or is in use.
     pub async fn start(storage: &Storage, listen: SocketAddr) -> Result<Self> {
+        let lock = match storage {
+            Storage::Memory => None,
+            Storage::Sqlite(file) => Some(lock(file)?),
+        };
         // The broker binds its port by itself and does not say which it got, so the port is chosen here. Somebody else
         // may take it in between: that shows as an error below and is tried again when the choice was ours.
         let mut attempts = if listen.port() == 0 { 5 } else { 1 };
@@ -47,7 +54,10 @@ impl EmbeddedBroker {
                 .and_then(|probe| probe.local_addr())
                 .with_context(|| format!("the embedded broker cannot listen on {listen}"))?;
             match Self::serve(storage, address).await {
-                Ok(broker) => return Ok(broker),
+                Ok(mut broker) => {
+                    broker._lock = lock;
+                    return Ok(broker);
+                }
                 Err(error) if attempts == 0 => return Err(error),
                 Err(_) => {}
             }
@@ -98,7 +108,7 @@ impl EmbeddedBroker {
                 }
                 connected = tokio::net::TcpStream::connect(reachable) => {
                     if connected.is_ok() {
-                        return Ok(Self { address: reachable, serving });
+                        return Ok(Self { address: reachable, serving, _lock: None });
                     }
                     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 }
@@ -133,6 +143,17 @@ impl EmbeddedBroker {
 impl Drop for EmbeddedBroker {
     fn drop(&mut self) {
         self.serving.abort();
+    }
+}
+
+/// Claims the file for this process: two brokers on one file would know nothing of each other.
+fn lock(file: &Path) -> Result<File> {
+    let path = file.with_extension("lock");
+    let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => bail!("another process uses {}; give another --data", file.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
 }
 

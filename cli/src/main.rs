@@ -15,6 +15,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use barnabas_worker::logging::Hidden;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -183,8 +184,10 @@ fn log_to(screen: &up::Screen, verbose: u8) {
         _ => "debug,tansu_broker=info,tansu_storage=info,tansu_service=info,tansu_sans_io=info,rama=info,h2=info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(screen.is_live());
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(Hidden(screen.clone()))
+        .with_ansi(screen.is_live());
     // Fails only when a logger is set already, which nothing does.
     let _ = logs.try_init();
 }

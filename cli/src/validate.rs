@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path as FilePath, process::ExitCode};
 
 use anyhow::Result;
-use barnabas_worker::{config::Security, kafka::clients::ClientFactory};
+use barnabas_worker::{config::Security, kafka::clients::ClientFactory, providers::Providers, units::Validator};
 
 use crate::{
     manifests::{Folder, Key, Path, Problem, Reader, Severity},
@@ -41,34 +41,37 @@ fn counted(number: usize, what: &str) -> String {
 async fn configs(folder: &mut Folder) {
     let registry = registry();
     let mut found: Vec<Problem> = Vec::new();
-    let mut clients: BTreeMap<Key, ClientFactory> = BTreeMap::new();
+    let mut clients: BTreeMap<Key, (ClientFactory, Providers)> = BTreeMap::new();
     for (key, cluster) in &folder.clusters {
         let spec = &cluster.resource.spec;
         let bootstrap = Bootstrap { servers: spec.bootstrap_servers.clone(), embedded: spec.is_embedded() };
         let checked = translate::worker_config(spec, key, &bootstrap, Security::default())
             .and_then(|config| config.check().map(|()| config).map_err(|error| error.to_string()))
-            .and_then(|config| ClientFactory::new(&config).map_err(|error| error.to_string()));
+            .and_then(|config| {
+                let providers = Providers::new(&config.config).map_err(|error| error.to_string())?;
+                Ok((ClientFactory::new(&config).map_err(|error| error.to_string())?, providers))
+            });
         match checked {
-            Ok(factory) => drop(clients.insert(key.clone(), factory)),
+            Ok(checked) => drop(clients.insert(key.clone(), checked)),
             Err(message) => found.push(cluster.problem(Severity::Error, &Path::of(["spec", "config"]), &message)),
         }
     }
     for (key, connector) in &folder.connectors {
         // Without its cluster, which is a problem that is already said, its overrides cannot be checked.
-        let Some(clients) = folder.cluster_of(connector).and_then(|cluster| clients.get(&cluster.key)) else {
+        let Some((clients, providers)) = folder.cluster_of(connector).and_then(|cluster| clients.get(&cluster.key))
+        else {
             continue;
         };
-        let config = match translate::config(&connector.resource, folder, key) {
-            Ok(config) => config,
+        let (config, secrets) = match translate::config(&connector.resource, folder, key) {
+            Ok(resolved) => resolved,
             Err(problem) => {
                 let path = Path::parse(&problem.message);
                 found.push(connector.unlocated(Severity::Error, &path, &problem.message));
                 continue;
             }
         };
-        for error in
-            barnabas_worker::units::validate(&registry, clients, connector.resource.kafka_name(), &config).await
-        {
+        let validator = Validator { registry: &registry, providers, clients };
+        for error in validator.validate(connector.resource.kafka_name(), &config, &secrets).await {
             let path = match error.key.as_str() {
                 "" => Path::of(["spec"]),
                 "connector.class" => Path::of(["spec", "class"]),

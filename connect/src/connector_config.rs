@@ -85,6 +85,20 @@ pub fn validate(registry: &Registry, name: &str, config: &RawConfig) -> Vec<Conf
     errors
 }
 
+/// The values that may not be shown because of the key that they are under: those of the connector's own passwords, and of
+/// keys that are passwords by their name in converters, transforms and Kafka clients.
+pub fn passwords<'a>(registry: &Registry, config: &'a RawConfig) -> impl Iterator<Item = &'a str> {
+    const NAMES: [&str; 6] = ["password", "secret", "token", "jaas.config", "keystore.key", "user.info"];
+    let own = config.get(CONNECTOR_CLASS).and_then(|class| registry.find(class)).map(ConnectorPlugin::config_def);
+    config
+        .iter()
+        .filter(move |(key, _)| {
+            let defined = own.and_then(|own| own.get(key)).is_some_and(|key| key.ty == Type::Password);
+            defined || NAMES.iter().any(|name| key.ends_with(name))
+        })
+        .map(|(_, value)| value.as_str())
+}
+
 fn unknown_connector(registry: &Registry, class: &str) -> ConfigError {
     let hint = match registry.suggest(class) {
         Some(nearest) => format!("Did you mean {nearest}?"),

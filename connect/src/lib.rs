@@ -23,6 +23,7 @@
 //! | [`transform`], [`predicate`] | single message transforms |
 //! | [`regex`], [`java`] | what Java does, where Connect's behaviour depends on it |
 //! | [`error`] | errors that say whether they are retriable |
+//! | [`secrets`] | hides secret values in text that is about to be shown |
 
 pub mod config;
 pub mod connector_config;
@@ -38,6 +39,7 @@ pub mod record;
 pub mod regex;
 pub mod registry;
 pub mod schema;
+pub mod secrets;
 pub mod transform;
 pub mod value;
 
@@ -53,6 +55,7 @@ pub use plugin::{
 pub use record::{Data, Header, Record, TimestampType};
 pub use registry::{PluginInfo, PluginType, Registry};
 pub use schema::{Field, Schema, SchemaBuilder, SchemaKind, SchemaRef};
+pub use secrets::Secrets;
 pub use transform::{Transform, TransformChain};
 pub use value::{Decimal, Map, Str, Struct, Value};
 

@@ -150,6 +150,22 @@ impl Scene {
         self.apply(&self.connector_manifest(name, SINK, config))
     }
 
+    /// A cluster of `replicas` workers, with a source and a sink that have moved their first lines and are Ready. They go
+    /// from `in.txt` to `out.txt`, fed by the writer, and are called `source` and `sink`.
+    pub fn flowing(prefix: &str, replicas: u32, lines_per_second: usize) -> Result<(Self, Writer)> {
+        let scene = Self::new(prefix)?;
+        scene.connect(replicas)?;
+        scene.kafka().create_topic(&scene.topic("text"), 1)?;
+        let writer = Writer::start(&scene.file("in.txt"), lines_per_second)?;
+        scene.source("source", "in.txt", "text")?;
+        scene.sink("sink", "text", "out.txt")?;
+        scene.until_lines("out.txt", 1, LIMIT)?;
+        for connector in ["source", "sink"] {
+            scene.until_ready(&format!("kafkaconnector/{connector}"))?;
+        }
+        Ok((scene, writer))
+    }
+
     /// Waits for `Ready=True` of the resource's present generation.
     pub fn until_ready(&self, resource: &str) -> Result<Value> {
         self.cluster().until_condition(self.ns(), resource, "Ready", "True", LIMIT)

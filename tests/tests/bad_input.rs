@@ -5,6 +5,18 @@
 use barnabas_tests::{LIMIT, Scene, condition};
 use serde_json::{Value, json};
 
+/// Lets the workers' service account read a Secret.
+fn allow_secret(scene: &Scene, name: &str) {
+    let allow = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name},
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}]},
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": "connect-connect", "namespace": scene.ns()}]},
+    ]});
+    scene.apply(&allow).unwrap();
+}
+
 /// Applies a wrong configuration, looks at the answer, and mends it.
 #[test]
 fn bad_connectors_say_what_is_wrong_and_heal() {
@@ -34,14 +46,7 @@ fn bad_connectors_say_what_is_wrong_and_heal() {
         manifest
     };
     let account = "connect-connect";
-    let allow = json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "database"},
-            "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["database"], "verbs": ["get"]}]},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "database"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "database"},
-            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": scene.ns()}]},
-    ]});
-    scene.apply(&allow).unwrap();
+    allow_secret(&scene, "database");
     let secret = format!("${{secrets:{}/database:file}}", scene.ns());
     let secret_name = format!("{}/database", scene.ns());
     let other = format!("${{secrets:{}/other:file}}", scene.ns());
@@ -110,6 +115,47 @@ fn bad_connectors_say_what_is_wrong_and_heal() {
         scene.until_ready(&format!("kafkaconnector/{name}")).unwrap();
     }
     assert_eq!(scene.starts("right").unwrap(), right, "the right one was left alone");
+}
+
+/// Messages quote wrong values, and traces name files; a value that came out of a Secret is in neither, nor anywhere else.
+#[test]
+fn no_secret_value_is_shown() {
+    const SECRETS: [&str; 2] = ["hunter2-is-no-number", "/mnt/files/hunter3-is-no-folder/out.txt"];
+    let scene = Scene::new("hidden").unwrap();
+    scene.connect(1).unwrap();
+    scene.testbed().corpus().copy_head(10, &scene.file("in.txt")).unwrap();
+    scene.source("right", "in.txt", "text").unwrap();
+    allow_secret(&scene, "values");
+    let [number, file] = SECRETS;
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "values"},
+        "stringData": {"number": number, "file": file}});
+    scene.apply(&secret).unwrap();
+    let reference = |key: &str| format!("${{secrets:{}/values:{key}}}", scene.ns());
+
+    let mut config = scene.source_config("in.txt", "text");
+    config["batch.size"] = json!(reference("number"));
+    scene.apply(&scene.connector_manifest("number", "FileStreamSource", config)).unwrap();
+    let parts = ["Invalid value [hidden] for configuration batch.size"];
+    scene.until_not_ready("kafkaconnector/number", "InvalidConfiguration", &parts).unwrap();
+
+    let config = json!({"topics": scene.topic("text"), "file": reference("file"),
+        "value.converter": "org.apache.kafka.connect.storage.StringConverter"});
+    scene.apply(&scene.connector_manifest("file", "FileStreamSink", config)).unwrap();
+    let failed = scene.until_tasks("file", "FAILED", 1).unwrap();
+    let trace = failed["status"]["connectorStatus"]["tasks"][0]["trace"].as_str().unwrap();
+    assert!(trace.contains("[hidden]"), "{trace}");
+
+    let cluster = scene.cluster();
+    let kinds = "kafkaconnectors,connectclusters,events,configmaps,pods,statefulsets";
+    let mut shown = cluster.kubectl(["get", "--namespace", scene.ns(), kinds, "--output", "json"]).unwrap();
+    for pod in scene.workers().unwrap().into_iter().chain(scene.operators().unwrap()) {
+        shown.push_str(&cluster.logs(scene.ns(), &pod.name, false).unwrap());
+    }
+    assert!(shown.contains("Invalid value [hidden]") && shown.contains("The unit failed"), "{shown}");
+    for secret in SECRETS {
+        let at = shown.find(secret).map(|at| shown[..at].chars().rev().take(300).collect::<String>());
+        assert!(at.is_none(), "{secret} is shown after {}", at.unwrap().chars().rev().collect::<String>());
+    }
 }
 
 /// What the API server itself refuses, with a message that a person understands.

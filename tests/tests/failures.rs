@@ -11,21 +11,6 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
 };
 
-/// A running source and sink, fed by a writer.
-fn flowing(prefix: &str, replicas: u32) -> (Scene, Writer) {
-    let scene = Scene::new(prefix).unwrap();
-    scene.connect(replicas).unwrap();
-    scene.kafka().create_topic(&scene.topic("text"), 1).unwrap();
-    let writer = Writer::start(&scene.file("in.txt"), 2_000).unwrap();
-    scene.source("source", "in.txt", "text").unwrap();
-    scene.sink("sink", "text", "out.txt").unwrap();
-    scene.until_lines("out.txt", 1, LIMIT).unwrap();
-    for connector in ["source", "sink"] {
-        scene.until_ready(&format!("kafkaconnector/{connector}")).unwrap();
-    }
-    (scene, writer)
-}
-
 /// Stops the writer, and checks that everything it wrote has come through; `kills` of sinks may have torn a line.
 fn all_arrives(scene: &Scene, writer: Writer, kills: usize) {
     let written = writer.finish().unwrap();
@@ -43,7 +28,7 @@ fn starts(intervals: &Intervals) -> usize {
 
 #[test]
 fn killed_workers_lose_nothing() {
-    let (scene, writer) = flowing("kill", 2);
+    let (scene, writer) = Scene::flowing("kill", 2, 2_000).unwrap();
     let cluster = scene.cluster();
 
     // The process dies; the kubelet starts it again in the same pod.
@@ -78,7 +63,7 @@ fn killed_workers_lose_nothing() {
 
 #[test]
 fn records_flow_and_workers_resume_without_operators() {
-    let (scene, writer) = flowing("alone", 2);
+    let (scene, writer) = Scene::flowing("alone", 2, 2_000).unwrap();
     scene.kill_operators().unwrap();
     scene.until_grows("out.txt").unwrap();
 
@@ -122,7 +107,7 @@ fn records_flow_and_workers_resume_without_operators() {
 
 #[test]
 fn leader_change_restarts_no_task() {
-    let (scene, writer) = flowing("leader", 2);
+    let (scene, writer) = Scene::flowing("leader", 2, 2_000).unwrap();
     let intervals = scene.intervals().unwrap();
     intervals.until_running(4, LIMIT).unwrap();
     let before = starts(&intervals);
@@ -145,7 +130,7 @@ fn leader_change_restarts_no_task() {
 /// The old leader is frozen, loses its lease, and wakes up again.
 #[test]
 fn a_frozen_leader_steers_nothing_when_it_wakes() {
-    let (scene, writer) = flowing("frozen", 2);
+    let (scene, writer) = Scene::flowing("frozen", 2, 2_000).unwrap();
     let intervals = scene.intervals().unwrap();
     intervals.until_running(4, LIMIT).unwrap();
     let before = starts(&intervals);

@@ -313,23 +313,33 @@ fn edits_of_the_folder_are_followed() {
     assert_eq!(up.interrupt(), 0);
 }
 
-#[test]
-fn with_a_data_folder_a_restart_goes_on_where_it_stopped() {
+/// A source and a sink on a broker that keeps its data.
+fn kept() -> (Machine, String) {
     let machine = Machine::new(&[
         ("cluster.yaml", CLUSTER),
         ("source.yaml", &source("source", "in.txt", "t")),
         ("sink.yaml", &sink("sink", "out.txt", "t")),
         ("in.txt", &text()),
     ]);
-    let data = machine.path("broker");
-    let args = ["--data", data.to_str().unwrap()];
-    let first = machine.up(&args);
+    let data = machine.path("broker").to_str().unwrap().to_owned();
+    (machine, data)
+}
+
+#[test]
+fn with_a_data_folder_a_restart_goes_on_where_it_stopped() {
+    let (machine, data) = kept();
+    let first = machine.up(&["--data", &data]);
     let lines = text().lines().count();
     machine.until_lines("out.txt", lines);
+    // Two brokers on the same data would know nothing of each other.
+    let other = machine.barnabas(&["up", machine.folder.path().to_str().unwrap(), "--data", &data]);
+    assert_eq!(other.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(said.contains("another process uses") && said.contains(&data), "{said}");
     assert_eq!(first.interrupt(), 0);
 
     machine.append("in.txt", &text());
-    let second = machine.up(&args);
+    let second = machine.up(&["--data", &data]);
     machine.until_lines("out.txt", 2 * lines);
     assert_eq!(second.interrupt(), 0);
     assert_same_text(&machine.path("in.txt"), &machine.path("out.txt")).unwrap();
@@ -337,19 +347,12 @@ fn with_a_data_folder_a_restart_goes_on_where_it_stopped() {
 
 #[test]
 fn a_killed_process_may_repeat_records_but_loses_none() {
-    let machine = Machine::new(&[
-        ("cluster.yaml", CLUSTER),
-        ("source.yaml", &source("source", "in.txt", "t")),
-        ("sink.yaml", &sink("sink", "out.txt", "t")),
-        ("in.txt", &text()),
-    ]);
-    let data = machine.path("broker");
-    let args = ["--data", data.to_str().unwrap()];
-    let first = machine.up(&args);
+    let (machine, data) = kept();
+    let first = machine.up(&["--data", &data]);
     machine.until_lines("out.txt", 1);
     first.kill();
 
-    let second = machine.up(&args);
+    let second = machine.up(&["--data", &data]);
     machine.append("in.txt", "the last line\n");
     eventually("the last line has arrived", LIMIT, || {
         Ok(fs::read_to_string(machine.path("out.txt"))?.ends_with("the last line\n").then_some(()))

@@ -5,18 +5,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::bail;
-use barnabas_tests::{LIMIT, Scene, WORKERS, Writer, assert_delivered, assert_no_overlap, eventually, say};
+use barnabas_tests::{LIMIT, Scene, WORKERS, assert_delivered, assert_no_overlap, eventually, say};
 use serde_json::json;
 
 #[test]
 fn an_upgrade_rolls_pods_one_by_one_without_loss() {
-    let scene = Scene::new("upgrade").unwrap();
-    scene.connect(2).unwrap();
-    scene.kafka().create_topic(&scene.topic("text"), 1).unwrap();
-    let writer = Writer::start(&scene.file("in.txt"), 1_000).unwrap();
-    scene.source("source", "in.txt", "text").unwrap();
-    scene.sink("sink", "text", "out.txt").unwrap();
-    scene.until_lines("out.txt", 1, LIMIT).unwrap();
+    let (scene, writer) = Scene::flowing("upgrade", 2, 1_000).unwrap();
     let mut intervals = scene.intervals().unwrap();
     intervals.until_running(4, LIMIT).unwrap();
     let old = scene.workers().unwrap().into_iter().map(|pod| pod.uid).collect::<BTreeSet<_>>();
@@ -49,13 +43,7 @@ fn an_upgrade_rolls_pods_one_by_one_without_loss() {
 
 #[test]
 fn the_ca_is_rotated_while_records_flow() {
-    let scene = Scene::new("rotate").unwrap();
-    scene.connect(2).unwrap();
-    scene.kafka().create_topic(&scene.topic("text"), 1).unwrap();
-    let writer = Writer::start(&scene.file("in.txt"), 1_000).unwrap();
-    scene.source("source", "in.txt", "text").unwrap();
-    scene.sink("sink", "text", "out.txt").unwrap();
-    scene.until_lines("out.txt", 1, LIMIT).unwrap();
+    let (scene, writer) = Scene::flowing("rotate", 2, 1_000).unwrap();
     let intervals = scene.intervals().unwrap();
     intervals.until_running(4, LIMIT).unwrap();
     let starts = || intervals.read().values().map(Vec::len).sum::<usize>();

@@ -153,8 +153,8 @@ impl worker_server::Worker for Service {
     }
 
     async fn validate(&self, request: Request<ValidateRequest>) -> Result<Response<ValidateResponse>, Status> {
-        let ValidateRequest { name, config } = request.into_inner();
-        Ok(Response::new(self.worker.validate(&name, &config).await))
+        let ValidateRequest { name, config, secrets } = request.into_inner();
+        Ok(Response::new(self.worker.validate(&name, &config, &secrets).await))
     }
 
     async fn list_plugins(&self, _: Request<ListPluginsRequest>) -> Result<Response<ListPluginsResponse>, Status> {

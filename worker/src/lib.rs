@@ -38,6 +38,7 @@ pub mod http;
 pub mod kafka;
 pub mod logging;
 pub mod metrics;
+pub mod providers;
 pub mod reconcile;
 pub mod resume;
 mod tls;

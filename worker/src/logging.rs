@@ -1,10 +1,21 @@
 //! Structured logs, with levels that can be changed while the worker runs.
 
-use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
-use parking_lot::Mutex;
+use barnabas_connect::Secrets;
+use parking_lot::{Mutex, RwLock};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{Registry, filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Registry, filter::Targets, fmt, fmt::MakeWriter, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, clap::ValueEnum)]
@@ -14,6 +25,73 @@ pub enum Format {
     Json,
     /// For people.
     Text,
+}
+
+/// Secrets that no log line of this process may show, by the number of their [`Hiding`].
+static HIDDEN: RwLock<BTreeMap<u64, Secrets>> = RwLock::new(BTreeMap::new());
+
+/// Shorter ones could be part of a line's own structure.
+const SHORTEST: usize = 4;
+
+/// Keeps secrets out of the log lines of this process until the answer is dropped.
+#[must_use]
+pub fn hide(secrets: &Secrets) -> Hiding {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let secrets = secrets.at_least(SHORTEST);
+    Hiding((!secrets.is_empty()).then(|| {
+        let number = NEXT.fetch_add(1, Relaxed);
+        HIDDEN.write().insert(number, secrets);
+        number
+    }))
+}
+
+/// See [`hide`].
+#[derive(Debug)]
+pub struct Hiding(Option<u64>);
+
+impl Drop for Hiding {
+    fn drop(&mut self) {
+        if let Some(number) = self.0 {
+            HIDDEN.write().remove(&number);
+        }
+    }
+}
+
+/// Writes log lines without the secrets given to [`hide`].
+#[derive(Clone, Debug)]
+pub struct Hidden<W>(pub W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Hidden<W> {
+    type Writer = Hidden<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Hidden(self.0.make_writer())
+    }
+}
+
+impl<W: io::Write> io::Write for Hidden<W> {
+    /// The formatter hands over whole lines, so that no secret is cut in two.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let hidden = HIDDEN.read();
+        if hidden.is_empty() {
+            drop(hidden);
+            self.0.write_all(line)?;
+        } else {
+            let mut text = String::from_utf8_lossy(line);
+            for secrets in hidden.values() {
+                if let std::borrow::Cow::Owned(changed) = secrets.hide(&text) {
+                    text = changed.into();
+                }
+            }
+            drop(hidden);
+            self.0.write_all(text.as_bytes())?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The levels in force, and the handle that changes them.
@@ -97,9 +175,9 @@ impl Loggers {
         let registry = tracing_subscriber::registry().with(filter);
         match format {
             Format::Json => registry
-                .with(fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(std::io::stderr))
+                .with(fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(Hidden(io::stderr)))
                 .init(),
-            Format::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).init(),
+            Format::Text => registry.with(fmt::layer().with_writer(Hidden(io::stderr))).init(),
         }
         Self::with(move |targets| drop(handle.reload(targets)))
     }
@@ -189,6 +267,20 @@ mod tests {
         assert_eq!(affected, ["barnabas_worker", "barnabas_worker.units"]);
         assert!(!applied.lock().would_enable("barnabas_worker::units", &tracing::Level::WARN));
         assert_eq!(loggers.set("x", "loud"), Err(UnknownLevel("loud".into())));
+    }
+
+    #[test]
+    fn a_line_shows_no_secret_while_it_is_to_be_hidden() {
+        use io::Write;
+        let line = |text: &str| {
+            let mut writer = Hidden(Vec::new());
+            writer.write_all(text.as_bytes()).unwrap();
+            String::from_utf8(writer.0).unwrap()
+        };
+        let hiding = hide(&Secrets::new(["only-in-this-test", "is"]));
+        assert_eq!(line(r#"{"message":"it is only-in-this-test"}"#), r#"{"message":"it is [hidden]"}"#);
+        drop(hiding);
+        assert_eq!(line("only-in-this-test"), "only-in-this-test");
     }
 
     #[test]

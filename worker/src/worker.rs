@@ -27,9 +27,10 @@ use crate::{
         monitor::{Monitor, Reach},
         offsets::OffsetStore,
     },
+    providers::Providers,
     reconcile::{Key, Running, Step, steps},
     resume::{Resume, StateDir, resume},
-    units::{self, Shared, UnitHandle, now_ms},
+    units::{self, Shared, UnitHandle, Validator, now_ms},
 };
 
 /// A worker that cannot start.
@@ -77,6 +78,7 @@ impl Worker {
     pub fn new(config: WorkerConfig, registry: Registry) -> Result<Self, StartError> {
         config.check()?;
         let clients = ClientFactory::new(&config)?;
+        let providers = Providers::new(&config.config)?;
         let state = config.state_dir.as_deref().map(StateDir::open).transpose()?;
         let saved = match state.as_ref().map(StateDir::load).transpose() {
             Ok(saved) => saved.flatten(),
@@ -97,6 +99,7 @@ impl Worker {
             reach: monitor.watch(),
             clients,
             registry,
+            providers,
             boot_id,
             changed: Arc::default(),
             known_topics: Default::default(),
@@ -163,9 +166,18 @@ impl Worker {
     }
 
     /// Checks a connector configuration without running anything.
-    pub async fn validate(&self, name: &str, config: &BTreeMap<String, String>) -> ValidateResponse {
+    ///
+    /// `secrets` are the values in it that no message may show.
+    pub async fn validate(
+        &self,
+        name: &str,
+        config: &BTreeMap<String, String>,
+        secrets: &[String],
+    ) -> ValidateResponse {
         let shared = &self.inner.shared;
-        let errors = units::validate(&shared.registry, &shared.clients, name, config).await;
+        let validator =
+            Validator { registry: &shared.registry, providers: &shared.providers, clients: &shared.clients };
+        let errors = validator.validate(name, config, secrets).await;
         let plugin = config.get("connector.class").and_then(|class| shared.registry.find(class));
         ValidateResponse {
             class: plugin.map(|p| p.class().to_owned()).unwrap_or_default(),
@@ -411,6 +423,7 @@ fn keep_configs(mut desired: BTreeMap<Key, Unit>, before: &BTreeMap<Key, Unit>) 
         let known = before.get(key).filter(|known| known.incarnation == unit.incarnation);
         if let Some(known) = known.filter(|_| unit.config.is_empty()) {
             unit.config.clone_from(&known.config);
+            unit.secrets.clone_from(&known.secrets);
             unit.tasks_max = known.tasks_max;
         }
     }
@@ -422,6 +435,7 @@ fn unknown_keys(config: &WorkerConfig) -> Vec<&str> {
     const KNOWN: &[&str] = &[
         "admin.",
         "client.rack",
+        "config.providers",
         "config.storage.",
         "connector.client.config.override.",
         "consumer.",

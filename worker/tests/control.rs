@@ -3,11 +3,11 @@
 
 mod common;
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
 
 use barnabas_protocol::{
-    DesiredSet, Directive, Epoch, Hello, ListPluginsRequest, Report, Unit, UnitState, ValidateRequest, directive::Body,
-    worker_client::WorkerClient,
+    DesiredSet, Directive, Epoch, Hello, ListPluginsRequest, Report, Unit, UnitState, ValidateRequest,
+    ValidateResponse, directive::Body, worker_client::WorkerClient,
 };
 use barnabas_worker::{
     Worker, WorkerConfig,
@@ -157,12 +157,81 @@ async fn the_first_directive_has_to_be_a_hello() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_message_shows_a_secret() {
+    let worker = Worker::new(config(None), registry()).unwrap();
+    let mut client = plain(serve(&worker, None).await).await;
+    let path = std::env::var("PATH").unwrap();
+    let config: BTreeMap<String, String> = [
+        ("connector.class", "FileStreamSource"),
+        ("tasks.max", "1"),
+        ("topic", "t"),
+        ("file", "/f"),
+        // Java's message, and ours, quotes the value.
+        ("batch.size", "hunter2"),
+        ("errors.tolerance", "${env:PATH}"),
+        ("producer.override.sasl.jaas.config", "not-a-login-module"),
+        ("key.converter.schemas.enable", "not a secret"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    let request = |secrets: &[&str]| ValidateRequest {
+        name: "c".into(),
+        config: config.clone(),
+        secrets: secrets.iter().map(|secret| (*secret).to_owned()).collect(),
+    };
+    let messages = |response: ValidateResponse| -> String {
+        response.errors.into_iter().map(|error| format!("{}: {}\n", error.key, error.message)).collect()
+    };
+    let open = messages(client.validate(request(&[])).await.unwrap().into_inner());
+    assert!(open.contains("Invalid value hunter2 for configuration batch.size"), "{open}");
+    let hidden = messages(client.validate(request(&["hunter2"])).await.unwrap().into_inner());
+    assert!(hidden.contains("Invalid value [hidden] for configuration batch.size"), "{hidden}");
+    assert!(hidden.contains("errors.tolerance: ") && hidden.contains("key.converter"), "{hidden}");
+    for secret in ["hunter2", path.as_str(), "not-a-login-module"] {
+        assert!(!hidden.contains(secret), "{hidden}");
+    }
+    worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_unit_shows_no_secret() {
+    let worker = Worker::new(config(None), registry()).unwrap();
+    let unit = |task, class: &str| Unit {
+        connector: "c".into(),
+        name: "c".into(),
+        task,
+        incarnation: 1,
+        config: [("connector.class", class), ("connector.client", "${env:BARNABAS_NOT_SET}")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        secrets: vec!["hunter2".into()],
+        tasks_max: 1,
+        ..Unit::default()
+    };
+    let known = Unit { config: [("connector.class".to_owned(), "hunter2".to_owned())].into(), ..unit(None, "") };
+    worker.apply(desired(1, 1, &[known, unit(Some(0), "FileStreamSource")])).unwrap();
+    let mut reports = worker.reports();
+    let failed = |report: &Report| {
+        let states = report.units.iter().map(|unit| unit.state()).collect::<Vec<_>>();
+        states == [UnitState::Failed, UnitState::Failed]
+    };
+    let report =
+        tokio::time::timeout(Duration::from_secs(20), reports.wait_for(failed)).await.unwrap().unwrap().clone();
+    let errors: Vec<_> = report.units.iter().map(|unit| unit.error.clone().unwrap()).collect();
+    assert!(errors[0].message.contains("`connector.class` is `[hidden]`"), "{errors:?}");
+    assert!(!format!("{errors:?}").contains("hunter2"), "{errors:?}");
+    assert!(errors[1].message.contains("connector.client refers to ${env:BARNABAS_NOT_SET}"), "{errors:?}");
+    worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn configurations_are_validated_and_plugins_listed() {
     let worker = Worker::new(config(None), registry()).unwrap();
     let mut client = plain(serve(&worker, None).await).await;
     let validate = |pairs: &[(&str, &str)]| ValidateRequest {
         name: "c".into(),
         config: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        secrets: Vec::new(),
     };
     let request = validate(&[
         ("connector.class", "FileStreamSource"),

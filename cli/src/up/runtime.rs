@@ -172,7 +172,7 @@ impl Link for InProcess {
     }
 
     async fn validate(&self, request: ValidateRequest) -> Result<ValidateResponse, LinkError> {
-        Ok(self.worker.validate(&request.name, &request.config).await)
+        Ok(self.worker.validate(&request.name, &request.config, &request.secrets).await)
     }
 
     async fn plugins(&self) -> Result<ListPluginsResponse, LinkError> {

@@ -20,6 +20,8 @@ struct State {
     drawn: usize,
     /// An unfinished line of the log.
     partial: Vec<u8>,
+    /// The log is not shown any more.
+    silent: bool,
 }
 
 impl Screen {
@@ -27,7 +29,7 @@ impl Screen {
     pub fn new(live: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let live = live && io::stdout().is_terminal() && !dumb;
-        Self(Arc::new(Mutex::new(State { live, table: Vec::new(), drawn: 0, partial: Vec::new() })))
+        Self(Arc::new(Mutex::new(State { live, table: Vec::new(), drawn: 0, partial: Vec::new(), silent: false })))
     }
 
     /// Whether there is a live table.
@@ -52,11 +54,13 @@ impl Screen {
         }
     }
 
-    /// Leaves the table on the screen as it last was; nothing is drawn any more.
+    /// Leaves the table on the screen as it last was; nothing is drawn any more, and nothing logged: what the last
+    /// clients say of a broker that goes is no news.
     pub fn finish(&self) {
         let mut state = self.0.lock();
         state.live = false;
         state.drawn = 0;
+        state.silent = true;
     }
 }
 
@@ -117,6 +121,9 @@ pub struct LogWriter(Screen);
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.0.0.lock();
+        if state.silent {
+            return Ok(bytes.len());
+        }
         state.partial.extend(bytes);
         if let Some(end) = state.partial.iter().rposition(|byte| *byte == b'\n') {
             let rest = state.partial.split_off(end + 1);

@@ -1,6 +1,6 @@
 //! Between the resource types and the planner's: what a connector asks for, and what is said about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use barnabas_crds::{
     AutoRestartStatus, Condition, ConditionStatus, ConnectClusterSpec, ConnectClusterStatus, ConnectorState,
@@ -16,23 +16,31 @@ use barnabas_worker::{WorkerConfig, config::Security};
 use super::{Bootstrap, refs};
 use crate::manifests::{Folder, Key};
 
-/// The connector's configuration as Connect has it, every reference resolved.
+/// The connector's configuration as Connect has it, every reference to an object of the folder resolved, and the values
+/// in it that came out of Secrets.
 ///
 /// # Errors
 /// The first key whose value cannot be had.
-pub fn config(connector: &KafkaConnector, folder: &Folder, key: &Key) -> Result<BTreeMap<String, String>, Problem> {
+pub fn config(
+    connector: &KafkaConnector,
+    folder: &Folder,
+    key: &Key,
+) -> Result<(BTreeMap<String, String>, BTreeSet<String>), Problem> {
     let written = connector.connect_config().map_err(|problems| {
         let message = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         Problem { reason: reasons::INVALID_CONFIGURATION.to_owned(), message }
     })?;
-    let resolve = |(name, value): (String, String)| match refs::resolve(&value, folder, &key.namespace) {
-        Ok(value) => Ok((name, value)),
-        Err(error) => Err(Problem {
+    let mut config = BTreeMap::new();
+    let mut secrets = BTreeSet::new();
+    for (name, value) in written {
+        let (value, found) = refs::resolve(&value, folder, &key.namespace).map_err(|error| Problem {
             reason: error.reason.to_owned(),
             message: format!("spec.config[{name:?}]: {}", error.message),
-        }),
-    };
-    written.into_iter().map(resolve).collect()
+        })?;
+        secrets.extend(found);
+        config.insert(name, value);
+    }
+    Ok((config, secrets))
 }
 
 /// What the workers of a cluster are started with.
@@ -78,9 +86,9 @@ pub fn worker_config(
 pub fn connector(connector: &KafkaConnector, folder: &Folder, key: &Key) -> ConnectorSpec {
     let spec = &connector.spec;
     let metadata = &connector.metadata;
-    let (config, problem) = match config(connector, folder, key) {
-        Ok(config) => (config, None),
-        Err(problem) => (BTreeMap::new(), Some(problem)),
+    let ((config, secrets), problem) = match config(connector, folder, key) {
+        Ok(resolved) => (resolved, None),
+        Err(problem) => (Default::default(), Some(problem)),
     };
     let annotation = |name: &str| labels::annotation(metadata, name).map(|(_, value)| value.to_owned());
     ConnectorSpec {
@@ -89,6 +97,7 @@ pub fn connector(connector: &KafkaConnector, folder: &Folder, key: &Key) -> Conn
         name: connector.kafka_name().to_owned(),
         class: spec.class.clone().unwrap_or_default(),
         config,
+        secrets,
         tasks_max: spec.tasks_max(),
         state: match spec.state() {
             ConnectorState::Running => TargetState::Running,

@@ -4,6 +4,7 @@
 mod def;
 mod markdown;
 mod parse;
+pub mod reference;
 mod suggest;
 mod validator;
 mod values;

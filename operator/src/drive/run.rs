@@ -206,8 +206,8 @@ impl Drive {
                 }
                 None => debug!(worker, "A directive is dropped: the worker's session is gone."),
             },
-            Action::Validate { worker, key, config_hash, name, config } => {
-                let request = ValidateRequest { name, config: config.into_iter().collect() };
+            Action::Validate { worker, key, config_hash, name, config, secrets } => {
+                let request = ValidateRequest { name, config, secrets };
                 if let Some(overtaken) =
                     self.waiting_validations.insert(key.clone(), Validation { worker, config_hash, request })
                 {

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use barnabas_connect::config::reference::{Part, Reference, parts};
 use barnabas_crds::reasons;
 use k8s_openapi::{
     api::{
@@ -90,45 +91,13 @@ impl Providers {
     }
 }
 
-/// A part of a configuration value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part<'a> {
-    Text(&'a str),
-    Reference { source: Source, path: &'a str, key: &'a str, whole: &'a str },
-}
-
-/// Splits a value at its references; what is no reference of ours is text. Kafka's
-/// ConfigTransformer reads `${provider:[path:]key}`, without nesting.
-fn split<'a>(value: &'a str, providers: &Providers) -> Vec<Part<'a>> {
-    let mut parts = Vec::new();
-    let mut rest = value;
-    let mut searched = 0;
-    while let Some(start) = rest[searched..].find("${").map(|at| at + searched) {
-        let Some(end) = rest[start..].find('}').map(|at| at + start) else { break };
-        let whole = &rest[start..=end];
-        let inner = &rest[start + 2..end];
-        let reference = inner.split_once(':').and_then(|(provider, place)| {
-            let source = *providers.0.get(provider)?;
-            // A key may hold colons, a Kubernetes name cannot.
-            let (path, key) = place.split_once(':').unwrap_or((place, ""));
-            Some(Part::Reference { source, path, key, whole })
-        });
-        match reference {
-            Some(reference) => {
-                if start > 0 {
-                    parts.push(Part::Text(&rest[..start]));
-                }
-                parts.push(reference);
-                rest = &rest[end + 1..];
-                searched = 0;
-            }
-            None => searched = end + 1,
-        }
-    }
-    if !rest.is_empty() {
-        parts.push(Part::Text(rest));
-    }
-    parts
+/// What resolving a configuration found in it.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// There were references.
+    pub refers: bool,
+    /// The values that came out of Secrets.
+    pub secrets: BTreeSet<String>,
 }
 
 /// Why a configuration could not be resolved.
@@ -181,15 +150,19 @@ impl Resolver {
         account: &str,
         providers: &Providers,
         references: &mut BTreeSet<Key>,
-    ) -> Result<bool, Unresolved> {
-        let mut any = false;
+    ) -> Result<Resolved, Unresolved> {
+        let mut all = Resolved::default();
         for (name, value) in config.iter_mut() {
             let mut resolved = String::new();
             let mut found = false;
-            for part in split(value, providers) {
+            for part in parts(value) {
                 match part {
                     Part::Text(text) => resolved.push_str(text),
-                    Part::Reference { source, path, key, whole } => {
+                    Part::Reference(Reference { provider, path, key, whole }) => {
+                        let Some(source) = providers.0.get(provider).copied() else {
+                            resolved.push_str(whole);
+                            continue;
+                        };
                         found = true;
                         let target = match path.split_once('/') {
                             Some((namespace, object)) => Key::new(namespace, object),
@@ -207,16 +180,20 @@ impl Resolver {
                         if source == Source::ConfigMap {
                             references.insert(target.clone());
                         }
-                        resolved.push_str(&self.value(name, source, &target, key, namespace, account).await?);
+                        let value = self.value(name, source, &target, key, namespace, account).await?;
+                        resolved.push_str(&value);
+                        if source == Source::Secret {
+                            all.secrets.insert(value);
+                        }
                     }
                 }
             }
             if found {
-                any = true;
+                all.refers = true;
                 *value = resolved;
             }
         }
-        Ok(any)
+        Ok(all)
     }
 
     async fn value(
@@ -385,38 +362,12 @@ mod tests {
     }
 
     #[test]
-    fn references_are_found_inside_a_value_and_others_stay() {
-        let providers = providers();
-        let value = "jdbc://${secrets:ns/db:user}:${env:PORT}@${strimziconfigmaps:cm:host}${mine:a/b:c.d-e_f}";
-        let parts = split(value, &providers);
-        let reference = |source, path, key, whole| Part::Reference { source, path, key, whole };
-        assert_eq!(
-            parts,
-            [
-                Part::Text("jdbc://"),
-                reference(Source::Secret, "ns/db", "user", "${secrets:ns/db:user}"),
-                Part::Text(":${env:PORT}@"),
-                reference(Source::ConfigMap, "cm", "host", "${strimziconfigmaps:cm:host}"),
-                reference(Source::Secret, "a/b", "c.d-e_f", "${mine:a/b:c.d-e_f}"),
-            ]
-        );
-    }
-
-    #[test]
-    fn what_only_looks_like_a_reference_is_text() {
-        for value in
-            ["", "$", "${", "${secrets", "a${secrets:x", "$secrets:a:b}", "${other:a:b}", "${}", "ä${file:ö:ü}ß"]
-        {
-            let parts = split(value, &providers());
-            let whole: String = parts
-                .iter()
-                .map(|part| match part {
-                    Part::Text(text) => *text,
-                    Part::Reference { whole, .. } => *whole,
-                })
-                .collect();
-            assert_eq!(whole, value);
-            assert!(parts.iter().all(|part| matches!(part, Part::Text(_))), "{value}");
-        }
+    fn a_clusters_own_names_stand_beside_the_usual_ones() {
+        let known = providers().0;
+        let of = |source| -> Vec<&str> {
+            known.iter().filter(|(_, known)| **known == source).map(|(name, _)| name.as_str()).collect()
+        };
+        assert_eq!(of(Source::Secret), ["mine", "secrets", "strimzisecrets"]);
+        assert_eq!(of(Source::ConfigMap), ["configmaps", "strimziconfigmaps"]);
     }
 }

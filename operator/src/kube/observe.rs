@@ -230,9 +230,10 @@ impl Observer {
         let account = Names(&self.shared.key.name).component();
         let resolved = self.context.resolver.config(&mut config, namespace, &account, providers, references).await;
         match resolved {
-            Ok(refers) => {
+            Ok(resolved) => {
                 spec.config = config;
-                (spec, refers)
+                spec.secrets = resolved.secrets;
+                (spec, resolved.refers)
             }
             Err(Unresolved::Problem(problem)) => {
                 spec.problem = Some(problem);
@@ -244,6 +245,7 @@ impl Observer {
                 match self.connectors.get(key).filter(|told| told.spec.problem.is_none()) {
                     Some(told) if told.spec.generation == spec.generation => {
                         spec.config.clone_from(&told.spec.config);
+                        spec.secrets.clone_from(&told.spec.secrets);
                     }
                     _ => {
                         spec.problem = Some(Problem {

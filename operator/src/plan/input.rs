@@ -1,6 +1,6 @@
 //! What the planner is told: the resources as their driver resolved them, and the pods as Kubernetes sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Condition, Millis};
 
@@ -135,6 +135,8 @@ pub struct ConnectorSpec {
     /// `spec.config`, every value as a string, every `${...}` resolved. The planner adds `name`, `connector.class` and
     /// `tasks.max`; a driver may add `connector.plugin.version`. Ignored while `problem` is set.
     pub config: BTreeMap<String, String>,
+    /// The values in `config` that came out of Secrets. Workers hide them wherever they show text.
+    pub secrets: BTreeSet<String>,
     /// `spec.tasksMax`, default 1.
     pub tasks_max: u32,
     /// `spec.state`, or `paused` for `spec.pause: true`.

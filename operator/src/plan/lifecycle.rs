@@ -8,8 +8,8 @@ use super::{
     Action, Annotation, AutoRestartStatus, ConnectorSpec, Controller, Event, EventKind, EventObject, Millis,
     TargetState, ValidateFailed, config_hash,
     model::{
-        Accepted, Check, CheckStep, Config, Connector, ConnectorId, INSTANCE, Unit, UnitId, WorkerId, part, task,
-        unit_state,
+        Accepted, Check, CheckStep, Complete, Config, Connector, ConnectorId, INSTANCE, Unit, UnitId, WorkerId, part,
+        task, unit_state,
     },
     reason,
     restart::{RestartRequest, backoff},
@@ -37,7 +37,8 @@ impl Connector {
             config.insert("name".to_owned(), source.name.clone());
             config.insert("connector.class".to_owned(), source.class.clone());
             config.insert("tasks.max".to_owned(), source.tasks_max.to_string());
-            (config_hash(&config), Arc::new(config))
+            let secrets = Arc::new(source.secrets.clone());
+            (config_hash(&config), Arc::new(Complete { values: config, secrets }))
         });
         self.spec = Some(spec);
     }
@@ -228,7 +229,8 @@ impl Controller {
                 key: connector.key.clone(),
                 config_hash: *hash,
                 name: connector.effective.as_ref().map_or_else(String::new, |spec| spec.name.clone()),
-                config: (**config).clone(),
+                config: config.values.clone(),
+                secrets: config.secrets.iter().cloned().collect(),
             });
             self.waiting_checks.remove(&id);
             self.validating.insert(id);
@@ -510,7 +512,7 @@ impl Controller {
 
 /// A task's complete configuration: the connector's with the task's own keys over it.
 fn merge(base: &Config, own: &BTreeMap<String, String>) -> (u64, Config) {
-    let mut config = (**base).clone();
+    let mut config = base.values.clone();
     config.extend(own.iter().map(|(key, value)| (key.clone(), value.clone())));
-    (task_config_hash(&config), Arc::new(config))
+    (task_config_hash(&config), Arc::new(Complete { values: config, secrets: base.secrets.clone() }))
 }

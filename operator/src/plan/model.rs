@@ -12,7 +12,14 @@ use super::{
 };
 
 /// A configuration, shared between the units that run with it and the pushes that carry it.
-pub(super) type Config = Arc<BTreeMap<String, String>>;
+pub(super) type Config = Arc<Complete>;
+
+/// A complete configuration, and which values in it are secret.
+#[derive(Debug)]
+pub(super) struct Complete {
+    pub values: BTreeMap<String, String>,
+    pub secrets: Arc<BTreeSet<String>>,
+}
 
 /// Position of a worker in the controller's table. Pod names are interned, because every unit refers to some.
 pub(super) type WorkerId = u32;

@@ -28,6 +28,8 @@ pub enum Action {
         name: String,
         /// Complete configuration, secrets resolved: never log it.
         config: BTreeMap<String, String>,
+        /// The values in it that no message may show.
+        secrets: Vec<String>,
     },
     /// Replace the connector's status. Sent only when it differs from the last one.
     ConnectorStatus {

@@ -307,7 +307,8 @@ impl Controller {
             task: task(id.part),
             incarnation: unit.incarnation,
             config_hash: unit.hash,
-            config: unit.config.as_ref().map(|config| (**config).clone()).unwrap_or_default(),
+            config: unit.config.as_ref().map(|config| config.values.clone()).unwrap_or_default(),
+            secrets: unit.config.iter().flat_map(|config| config.secrets.iter().cloned()).collect(),
             target: if unit.paused { WireTarget::Paused } else { WireTarget::Running }.into(),
             tasks_max: unit.tasks_max,
         })

@@ -73,6 +73,10 @@ pub struct Unit {
     /// The connector's tasks.max.
     #[prost(uint32, tag = "8")]
     pub tasks_max: u32,
+    /// The values in `config` that came out of Secrets. The worker hides them in
+    /// every text that leaves it: reports, answers, logs.
+    #[prost(string, repeated, tag = "9")]
+    pub secrets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Report {
@@ -208,6 +212,9 @@ pub struct ValidateRequest {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// As in Unit.
+    #[prost(string, repeated, tag = "3")]
+    pub secrets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ValidateResponse {

@@ -22,13 +22,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use barnabas_connect::{Error, ErrorCode, RawConfig, Registry, TaskFactory};
+use barnabas_connect::{Error, ErrorCode, RawConfig, Registry, Secrets, TaskFactory, config::combine};
 use barnabas_protocol::{TargetState, Unit, UnitState};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-pub use self::settings::validate;
+pub use self::settings::Validator;
 use self::status::UnitStatus;
 use crate::{
     config::WorkerConfig,
@@ -36,6 +36,7 @@ use crate::{
         clients::ClientFactory, errors::UNREACHABLE, monitor::Reach, offsets::OffsetStore,
         offsets_writer::OffsetsWriter,
     },
+    providers::Providers,
 };
 
 /// What all units of a worker share.
@@ -44,6 +45,8 @@ pub struct Shared {
     pub config: WorkerConfig,
     /// The connector classes.
     pub registry: Registry,
+    /// What stands for `${provider:path:key}`.
+    pub providers: Providers,
     /// Kafka client settings.
     pub clients: ClientFactory,
     /// The offsets topics.
@@ -63,7 +66,10 @@ pub struct Shared {
 struct Context {
     shared: Arc<Shared>,
     unit: Arc<Unit>,
+    /// Every reference resolved.
     config: Arc<RawConfig>,
+    /// Why `config` is not to be used.
+    problem: Option<Arc<str>>,
     status: Arc<UnitStatus>,
     stop: CancellationToken,
     target: watch::Receiver<TargetState>,
@@ -182,13 +188,19 @@ pub fn spawn(shared: Arc<Shared>, unit: Unit, ended: impl FnOnce() + Send + 'sta
         .get("connector.class")
         .and_then(|class| shared.registry.find(class))
         .map_or("", |plugin| plugin.kind().as_str());
-    let status = Arc::new(UnitStatus::new(&unit, kind, now_ms(), Arc::clone(&shared.changed)));
-    let config: RawConfig = unit.config.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let written = unit.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let known = Secrets::new(&unit.secrets);
+    let (config, secrets, problem) = match settings::resolve(&shared.registry, &shared.providers, &written, &known) {
+        Ok((config, secrets)) => (config, secrets, None),
+        Err(errors) => (written, known, Some(combine(&errors).message().into())),
+    };
+    let status = Arc::new(UnitStatus::new(&unit, kind, secrets, now_ms(), Arc::clone(&shared.changed)));
     let unit = Arc::new(unit);
     let context = Context {
         shared,
         unit: Arc::clone(&unit),
         config: Arc::new(config),
+        problem,
         status: Arc::clone(&status),
         stop: stop.clone(),
         target: target_changes,
@@ -284,6 +296,9 @@ async fn attempts(context: Context) -> Result<(), Error> {
 }
 
 async fn body(context: Context) -> Result<(), Error> {
+    if let Some(problem) = &context.problem {
+        return Err(Error::config(problem.to_string()));
+    }
     let class = context.config.get("connector.class").map_or("", String::as_str);
     let plugin = context.shared.registry.find(class).ok_or_else(|| {
         Error::config(format!("`connector.class` is `{class}`, which this worker does not have"))

@@ -1,16 +1,21 @@
 //! What a task does to each record, built once from its configuration.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use barnabas_connect::{
-    ConfigError, Converter, Error, ErrorCode, HeaderConverter, RawConfig, Registry, TransformChain, config, converter,
-    header_converter, transform,
+    ConfigError, Converter, Error, ErrorCode, HeaderConverter, RawConfig, Registry, Secrets, TransformChain, config,
+    connector_config, converter, header_converter, transform,
 };
 
 use super::status::UnitStatus;
 use crate::{
     config::WorkerConfig,
     kafka::{admin::TopicCreation, clients::ClientFactory},
+    logging,
+    providers::Providers,
 };
 
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
@@ -126,14 +131,61 @@ impl ErrorPolicy {
     }
 }
 
-/// Everything that can be said about a connector's configuration without running it.
-pub async fn validate(
+/// What a connector's configuration is checked against.
+#[derive(Clone, Copy)]
+pub struct Validator<'a> {
+    /// The connector classes.
+    pub registry: &'a Registry,
+    /// What stands for `${provider:path:key}`.
+    pub providers: &'a Providers,
+    /// Kafka client settings, for the overrides.
+    pub clients: &'a ClientFactory,
+}
+
+impl Validator<'_> {
+    /// Everything that can be said about a connector's configuration without running it. No message shows `secrets`, nor
+    /// what else in the configuration is one.
+    pub async fn validate(
+        &self,
+        name: &str,
+        config: &RawConfig,
+        secrets: impl IntoIterator<Item: AsRef<str>>,
+    ) -> Vec<ConfigError> {
+        let known = Secrets::new(secrets);
+        let (mut errors, secrets) = match resolve(self.registry, self.providers, config, &known) {
+            Ok((config, secrets)) => {
+                let _hiding = logging::hide(&secrets);
+                (validate(self.registry, self.clients, name, &config).await, secrets)
+            }
+            Err(errors) => (errors, known),
+        };
+        for error in &mut errors {
+            if let Cow::Owned(hidden) = secrets.hide(&error.message) {
+                error.message = hidden;
+            }
+        }
+        errors
+    }
+}
+
+/// The configuration with every reference resolved, and what in it must not be shown: besides what took the place of
+/// references `known`, which the operator resolved, and every password.
+///
+/// # Errors
+/// A reference that cannot be resolved here.
+pub(super) fn resolve(
     registry: &Registry,
-    clients: &ClientFactory,
-    name: &str,
+    providers: &Providers,
     config: &RawConfig,
-) -> Vec<ConfigError> {
-    let mut errors = barnabas_connect::connector_config::validate(registry, name, config);
+    known: &Secrets,
+) -> Result<(RawConfig, Secrets), Vec<ConfigError>> {
+    let (config, resolved) = providers.resolve(config)?;
+    let named = Secrets::new(connector_config::passwords(registry, &config));
+    Ok((config, Secrets::union([&resolved, &named, known])))
+}
+
+async fn validate(registry: &Registry, clients: &ClientFactory, name: &str, config: &RawConfig) -> Vec<ConfigError> {
+    let mut errors = connector_config::validate(registry, name, config);
     if errors.is_empty()
         && let Some(plugin) = config.get("connector.class").and_then(|class| registry.find(class))
     {
@@ -190,7 +242,7 @@ mod tests {
 
     #[test]
     fn tolerance_skips_bad_records_and_counts_them_but_nothing_fatal() {
-        let status = UnitStatus::new(&Unit::default(), "sink", 0, Arc::default());
+        let status = UnitStatus::new(&Unit::default(), "sink", Default::default(), 0, Arc::default());
         let all = ErrorPolicy::parse(&config(&[("errors.tolerance", "all")])).unwrap();
         let none = ErrorPolicy::parse(&config(&[])).unwrap();
         let fail = |policy: &ErrorPolicy, error| {

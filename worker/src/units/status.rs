@@ -9,13 +9,14 @@ use std::{
     time::Duration,
 };
 
-use barnabas_connect::{Error, ErrorCode};
+use barnabas_connect::{Error, ErrorCode, Secrets};
 use barnabas_protocol as proto;
 use barnabas_protocol::{Progress, TaskPlan, Unit, UnitError, UnitReport, UnitState};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::now_ms;
+use crate::logging::Hiding;
 
 /// At most this many positions in a report.
 const POSITIONS: usize = 16;
@@ -25,6 +26,9 @@ const TOPICS: usize = 64;
 /// The state of one unit, written by its body, read by reports and metrics.
 pub struct UnitStatus {
     identity: UnitReport,
+    secrets: Secrets,
+    /// As long as the unit is there, no log line shows them either.
+    _hiding: Hiding,
     shown: Mutex<Shown>,
     /// What has been counted since the unit was started.
     pub counters: Counters,
@@ -110,7 +114,7 @@ impl Counters {
 
 impl UnitStatus {
     /// A unit that is about to start.
-    pub fn new(unit: &Unit, kind: &str, started_at_ms: i64, changed: Arc<Notify>) -> Self {
+    pub fn new(unit: &Unit, kind: &str, secrets: Secrets, started_at_ms: i64, changed: Arc<Notify>) -> Self {
         let identity = UnitReport {
             connector: unit.connector.clone(),
             name: unit.name.clone(),
@@ -129,7 +133,8 @@ impl UnitStatus {
             topics: BTreeSet::new(),
             lag: None,
         };
-        Self { identity, shown: Mutex::new(shown), counters: Counters::default(), changed }
+        let hiding = crate::logging::hide(&secrets);
+        Self { identity, secrets, _hiding: hiding, shown: Mutex::new(shown), counters: Counters::default(), changed }
     }
 
     /// Wall clock of the start.
@@ -159,7 +164,7 @@ impl UnitStatus {
 
     /// Shows STARTING with the reason why it takes long.
     pub fn waiting(&self, error: &Error) {
-        let new = unit_error(error);
+        let new = self.unit_error(error);
         self.update(|shown| {
             if matches!(shown.state, UnitState::Stopping | UnitState::Failed) {
                 return;
@@ -173,7 +178,7 @@ impl UnitStatus {
 
     /// Shows FAILED; a unit that is stopping keeps STOPPING and gets the error.
     pub fn fail(&self, error: &Error) {
-        let new = unit_error(error);
+        let new = self.unit_error(error);
         self.update(|shown| {
             if shown.state != UnitState::Stopping {
                 shown.state = UnitState::Failed;
@@ -184,7 +189,7 @@ impl UnitStatus {
 
     /// Shows an error that does not stop the unit.
     pub fn warn(&self, error: &Error) {
-        let new = unit_error(error);
+        let new = self.unit_error(error);
         self.update(|shown| shown.error = Some(new));
     }
 
@@ -221,6 +226,11 @@ impl UnitStatus {
         }
     }
 
+    /// What it must not show.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// Shows how far a sink is behind.
     pub fn set_lag(&self, lag: Option<u64>) {
         self.shown.lock().lag = lag;
@@ -246,12 +256,13 @@ impl UnitStatus {
     pub fn report(&self) -> UnitReport {
         let shown = self.shown.lock();
         let counters = &self.counters;
+        let hide = |text: &str| self.secrets.hide(text).into_owned();
         let progress = self.identity.task.map(|_| Progress {
             records: counters.records.load(Relaxed),
             bytes: counters.bytes.load(Relaxed),
             last_record_at_ms: counters.last_record_at_ms.load(Relaxed),
             lag: shown.lag,
-            positions: shown.positions.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            positions: shown.positions.iter().map(|(partition, offset)| (hide(partition), hide(offset))).collect(),
             records_skipped: counters.skipped.load(Relaxed),
             records_failed: counters.failures.load(Relaxed),
             topics: shown.topics.iter().cloned().collect(),
@@ -265,24 +276,25 @@ impl UnitStatus {
         }
     }
 
+    /// The error as it may be shown.
+    fn unit_error(&self, error: &Error) -> UnitError {
+        let code = match error.code() {
+            ErrorCode::Retriable => proto::ErrorCode::Retriable,
+            ErrorCode::Config => proto::ErrorCode::Config,
+            ErrorCode::Data => proto::ErrorCode::Data,
+            ErrorCode::Fatal => proto::ErrorCode::Fatal,
+        };
+        UnitError {
+            code: code.into(),
+            reason: error.reason().to_owned(),
+            message: self.secrets.hide(error.message()).into_owned(),
+            trace: self.secrets.hide(&error.trace()).into_owned(),
+            at_ms: now_ms(),
+        }
+    }
+
     fn update(&self, change: impl FnOnce(&mut Shown)) {
         change(&mut self.shown.lock());
         self.changed.notify_one();
-    }
-}
-
-fn unit_error(error: &Error) -> UnitError {
-    let code = match error.code() {
-        ErrorCode::Retriable => proto::ErrorCode::Retriable,
-        ErrorCode::Config => proto::ErrorCode::Config,
-        ErrorCode::Data => proto::ErrorCode::Data,
-        ErrorCode::Fatal => proto::ErrorCode::Fatal,
-    };
-    UnitError {
-        code: code.into(),
-        reason: error.reason().to_owned(),
-        message: error.message().to_owned(),
-        trace: error.trace(),
-        at_ms: now_ms(),
     }
 }

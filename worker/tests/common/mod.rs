@@ -112,6 +112,7 @@ impl Driver {
             config: map.into_iter().collect(),
             target: TargetState::Running.into(),
             tasks_max: 2,
+            secrets: Vec::new(),
         };
         self.units.insert((name.into(), task), unit);
         self.push();
