@@ -18,6 +18,7 @@
 //! | [`record`], [`offsets`] | records on both paths, source positions and their form in the offsets topic |
 //! | [`config`] | configuration definitions (`org.apache.kafka.common.config.ConfigDef`) |
 //! | [`connector_config`] | the keys common to all connectors, validation of a whole connector configuration |
+//! | [`transaction`] | how a source says what belongs together |
 //! | [`plugin`], [`registry`] | the traits to implement, and where they are found by class name |
 //! | [`converter`], [`header_converter`], [`json`] | between Connect data and bytes |
 //! | [`transform`], [`predicate`] | single message transforms |
@@ -40,6 +41,7 @@ pub mod regex;
 pub mod registry;
 pub mod schema;
 pub mod secrets;
+pub mod transaction;
 pub mod transform;
 pub mod value;
 
@@ -56,6 +58,7 @@ pub use record::{Data, Header, Record, TimestampType};
 pub use registry::{PluginInfo, PluginType, Registry};
 pub use schema::{Field, Schema, SchemaBuilder, SchemaKind, SchemaRef};
 pub use secrets::Secrets;
+pub use transaction::{Transaction, TransactionContext};
 pub use transform::{Transform, TransformChain};
 pub use value::{Decimal, Map, Str, Struct, Value};
 

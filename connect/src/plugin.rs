@@ -12,6 +12,7 @@ use crate::config::{ConfigDef, ConfigError, RawConfig};
 use crate::error::Result;
 use crate::offsets::{OffsetMap, SourcePosition};
 use crate::record::Record;
+use crate::transaction::TransactionContext;
 use crate::value::Str;
 
 /// Which way a connector moves records.
@@ -165,6 +166,16 @@ pub trait SinkTask: Send {
         Ok(())
     }
 
+    /// Where to go on in those of the given partitions whose offsets the outside system keeps together with the data; the
+    /// group's committed offset holds for the others. Called after [`SinkTask::open`] (`SinkTaskContext.offset`).
+    ///
+    /// This is how a sink delivers exactly once: with every write it stores the offset after the last record of each
+    /// partition, in the same transaction. When it opens a partition it raises an epoch that is stored there, too, and a
+    /// write checks that the epoch is still its own, so that a task that lost the partition without knowing cannot write.
+    async fn positions(&mut self, _partitions: &[TopicPartition]) -> Result<Offsets> {
+        Ok(Offsets::new())
+    }
+
     /// Takes a batch. It may be buffered until the next [`SinkTask::pre_commit`].
     ///
     /// After a [`crate::ErrorCode::Retriable`] error the same batch is put again.
@@ -263,12 +274,22 @@ pub struct SourceContext {
     pub task: u32,
     /// The committed offsets.
     pub offsets: Arc<dyn OffsetReader>,
+    /// Where the task says what belongs together; present when `transaction.boundary` is `connector` and the worker
+    /// delivers exactly once.
+    pub transactions: Option<Arc<TransactionContext>>,
 }
 
 impl SourceContext {
     /// For one task.
     pub fn new(name: impl Into<Str>, task: u32, offsets: Arc<dyn OffsetReader>) -> Self {
-        Self { name: name.into(), task, offsets }
+        Self { name: name.into(), task, offsets, transactions: None }
+    }
+
+    /// With transactions whose bounds the task sets.
+    #[must_use]
+    pub fn with_transactions(mut self, transactions: Arc<TransactionContext>) -> Self {
+        self.transactions = Some(transactions);
+        self
     }
 }
 

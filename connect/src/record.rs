@@ -1,6 +1,7 @@
 //! Records as they pass between connectors, transforms and converters.
 
 use crate::offsets::SourcePosition;
+use crate::plugin::TopicPartition;
 use crate::schema::SchemaRef;
 use crate::value::{Str, Value};
 
@@ -73,6 +74,8 @@ pub struct Record {
     pub timestamp_type: TimestampType,
     /// The Kafka offset; sinks only.
     pub offset: Option<i64>,
+    /// Where Kafka has the record, when transforms may have changed its topic and partition (KIP-793); sinks only.
+    pub original: Option<TopicPartition>,
     /// Where the record was read; sources only.
     pub source: Option<SourcePosition>,
 }

@@ -189,6 +189,17 @@ impl WorkerConfig {
         for key in ["offset.flush.interval.ms", "offset.flush.timeout.ms", "task.shutdown.graceful.timeout.ms"] {
             self.millis(key, Duration::ZERO)?;
         }
+        let key = "exactly.once.source.support";
+        match self.get(key).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("disabled" | "preparing") => {}
+            Some("enabled") if self.embedded_broker => {
+                return Err(value_error(key, "is `enabled`, and the embedded broker has no transactions".to_owned()));
+            }
+            Some("enabled") => {}
+            Some(other) => {
+                return Err(value_error(key, format!("is `{other}`; expected disabled, preparing or enabled")));
+            }
+        }
         Ok(())
     }
 
@@ -224,6 +235,12 @@ impl WorkerConfig {
     /// Connect's `task.shutdown.graceful.timeout.ms`.
     pub fn graceful_timeout(&self) -> Duration {
         self.millis("task.shutdown.graceful.timeout.ms", Duration::from_secs(5)).unwrap_or(Duration::from_secs(5))
+    }
+
+    /// Whether source tasks write records and offsets in transactions: Connect's `exactly.once.source.support` is
+    /// `enabled`.
+    pub fn exactly_once_sources(&self) -> bool {
+        self.get("exactly.once.source.support").is_some_and(|v| v.eq_ignore_ascii_case("enabled"))
     }
 
     /// How long SIGTERM waits for the operator to move the units away.

@@ -58,6 +58,12 @@ const SOURCE: &[(&str, &str, bool, Read)] = &[
     ("source_record_active_count", "Records not yet acknowledged by Kafka", false, |s| n(&s.counters.active)),
     ("poll_batch_avg_time_ms", "Average time of a poll", false, |s| avg(&s.counters.batches)),
     ("poll_batch_max_time_ms", "Longest time of a poll", false, |s| max(&s.counters.batches)),
+    ("transaction_size_avg", "Average number of records in a transaction", false, |s| {
+        let count = n(&s.counters.transactions.count);
+        if count == 0.0 { 0.0 } else { n(&s.counters.transactions.total) / count }
+    }),
+    ("transaction_size_max", "Most records in a transaction", false, |s| n(&s.counters.transactions.max)),
+    ("transaction_size_min", "Fewest records in a transaction", false, |s| s.counters.transactions.min() as f64),
 ];
 
 const SINK: &[(&str, &str, bool, Read)] = &[
@@ -88,7 +94,7 @@ const TASK: &[(&str, &str, bool, Read)] = &[
 
 const ERRORS: &[(&str, &str, bool, Read)] = &[
     ("total_record_failures", "Operations on records that failed", false, |s| n(&s.counters.failures)),
-    ("total_record_errors", "Records that could not be processed", false, |s| n(&s.counters.failures)),
+    ("total_record_errors", "Records that could not be processed", false, |s| n(&s.counters.errors)),
     ("total_records_skipped", "Records skipped because of errors", false, |s| n(&s.counters.skipped)),
     ("total_retries", "Operations tried again", false, |s| n(&s.counters.retries)),
     ("total_errors_logged", "Errors logged", false, |s| n(&s.counters.logged)),

@@ -13,13 +13,13 @@ const ERRORS: &str = "Error Handling";
 
 /// The keys of every source connector.
 pub fn source_config_def() -> &'static ConfigDef {
-    static DEF: LazyLock<ConfigDef> = LazyLock::new(|| source_keys(common_keys()));
+    static DEF: LazyLock<ConfigDef> = LazyLock::new(|| dead_letter_keys(source_keys(common_keys())));
     &DEF
 }
 
 /// The keys of every sink connector.
 pub fn sink_config_def() -> &'static ConfigDef {
-    static DEF: LazyLock<ConfigDef> = LazyLock::new(|| sink_keys(common_keys()));
+    static DEF: LazyLock<ConfigDef> = LazyLock::new(|| dead_letter_keys(sink_keys(common_keys())));
     &DEF
 }
 
@@ -215,7 +215,11 @@ fn sink_keys(def: ConfigDef) -> ConfigDef {
             .display(COMMON, 4, Width::Long, "Topics regex")
             .doc("A Java regular expression that the names of the topics to read match. Set this or `topics`."),
     )
-    .define(
+}
+
+/// Sources have a dead letter queue here, which they lack in Connect.
+fn dead_letter_keys(def: ConfigDef) -> ConfigDef {
+    def.define(
         ConfigKey::new(DLQ_TOPIC, Type::String)
             .default("")
             .display(ERRORS, 6, Width::Medium, "Dead Letter Queue Topic Name")

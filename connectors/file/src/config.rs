@@ -7,6 +7,7 @@ use barnabas_connect::config::{ConfigDef, ConfigKey, Importance, Type, Validator
 pub const FILE: &str = "file";
 pub const TOPIC: &str = "topic";
 pub const BATCH_SIZE: &str = "batch.size";
+pub const EXACTLY_ONCE: &str = "exactly.once";
 
 pub fn source_def() -> &'static ConfigDef {
     static DEF: LazyLock<ConfigDef> = LazyLock::new(|| {
@@ -35,12 +36,22 @@ pub fn source_def() -> &'static ConfigDef {
 
 pub fn sink_def() -> &'static ConfigDef {
     static DEF: LazyLock<ConfigDef> = LazyLock::new(|| {
-        ConfigDef::new().define(
-            ConfigKey::new(FILE, Type::String)
-                .default_null()
-                .importance(Importance::High)
-                .doc("The file to append to. Without it the standard output is written."),
-        )
+        ConfigDef::new()
+            .define(
+                ConfigKey::new(FILE, Type::String)
+                    .default_null()
+                    .importance(Importance::High)
+                    .doc("The file to append to. Without it the standard output is written."),
+            )
+            .define(
+                ConfigKey::new(EXACTLY_ONCE, Type::Boolean)
+                    .default(false)
+                    .importance(Importance::Low)
+                    .doc(
+                        "Keeps the offsets of what is written in `<file>.positions`, and goes on from there: after a crash every record is \
+                         in the file once. The file is written by one task then, and locked by it. Not a key of the original.",
+                    ),
+            )
     });
     &DEF
 }

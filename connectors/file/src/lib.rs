@@ -6,9 +6,11 @@
 //! - the source's position counts bytes, where Java counts UTF-16 units and then skips that many bytes, so that after a
 //!   restart it reads again from the middle of a file that is not plain ASCII; for ASCII the positions are the same;
 //! - the sink reports a write that fails, where Java loses the lines in silence, and syncs the file before offsets are committed;
+//! - the sink can deliver exactly once (`exactly.once`);
 //! - values that are bytes are written as they are, where Java prints the address of the array.
 
 mod config;
+mod exact;
 mod lines;
 mod sink;
 mod source;

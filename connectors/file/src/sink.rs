@@ -2,16 +2,18 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use barnabas_connect::config::{ConfigDef, RawConfig, combine};
 use barnabas_connect::{
     Connector, ConnectorContext, ConnectorPlugin, Error, Kind, Offsets, Record, Result, SinkContext, SinkTask,
-    TaskFactory, Value,
+    TaskFactory, TopicPartition, Value,
 };
 
-use crate::config::{FILE, sink_def};
+use crate::config::{EXACTLY_ONCE, FILE, sink_def};
+use crate::exact::Positions;
 
 /// `org.apache.kafka.connect.file.FileStreamSinkConnector`
 pub struct FileStreamSink;
@@ -54,7 +56,9 @@ impl Connector for SinkConnector {
     }
 
     async fn task_configs(&mut self, max_tasks: u32) -> Result<Vec<RawConfig>> {
-        Ok(vec![self.config.clone(); max_tasks as usize])
+        // Only one can know how far the file is valid.
+        let exact = sink_def().parse(&self.config).is_ok_and(|config| config.boolean(EXACTLY_ONCE));
+        Ok(vec![self.config.clone(); if exact { 1 } else { max_tasks as usize }])
     }
 }
 
@@ -71,6 +75,8 @@ struct FileStreamSinkTask {
     output: Output,
     /// Something was written since the last sync.
     dirty: bool,
+    /// With `exactly.once`.
+    positions: Option<Positions>,
     /// A write ended in the middle of a line, which has to be ended before the batch is written again.
     torn: bool,
 }
@@ -79,15 +85,32 @@ struct FileStreamSinkTask {
 impl SinkTask for FileStreamSinkTask {
     async fn start(&mut self, _context: SinkContext, config: RawConfig) -> Result<()> {
         let config = sink_def().parse(&config).map_err(|errors| combine(&errors))?;
-        let Some(filename) = config.opt_string(FILE).map(str::to_owned) else { return Ok(()) };
+        let exact = config.boolean(EXACTLY_ONCE);
+        let Some(filename) = config.opt_string(FILE).map(str::to_owned) else {
+            if exact {
+                return Err(Error::config(
+                    "`exactly.once` needs a `file`: the standard output cannot be cut after a crash",
+                ));
+            }
+            return Ok(());
+        };
         self.filename.clone_from(&filename);
         let file =
             blocking(move || OpenOptions::new().create(true).append(true).open(filename)).await?.map_err(|error| {
                 Error::fatal(format!("Couldn't find or create file '{}' for FileStreamSinkTask", self.filename))
                     .with_source(error)
             })?;
-        self.output = Output::File(Arc::new(file));
+        let file = Arc::new(file);
+        self.output = Output::File(Arc::clone(&file));
+        if exact {
+            let name = PathBuf::from(&self.filename);
+            self.positions = Some(blocking(move || Positions::open(&file, &name)).await??);
+        }
         Ok(())
+    }
+
+    async fn positions(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
+        Ok(self.positions.as_ref().map(|positions| positions.of(partitions)).unwrap_or_default())
     }
 
     async fn put(&mut self, records: Vec<Record>) -> Result<()> {
@@ -108,6 +131,10 @@ impl SinkTask for FileStreamSinkTask {
         if written > 0 {
             self.torn = false;
         }
+        if let (Some(_), Err(error)) = (&self.positions, &result) {
+            // What is in the file after a write that failed is cut off by the next start.
+            return Err(Error::fatal(format!("Writing {} lines to {} failed: {error}.", records.len(), self.name())));
+        }
         result.map_err(|error| {
             self.torn |= written > 0;
             let message = format!("Writing {} lines to {} failed.", records.len(), self.name());
@@ -121,10 +148,11 @@ impl SinkTask for FileStreamSinkTask {
     }
 
     /// Syncs, so that no offset is committed for a line that a crash of the machine could take.
-    async fn flush(&mut self, _offsets: &Offsets) -> Result<()> {
+    async fn flush(&mut self, offsets: &Offsets) -> Result<()> {
         let Output::File(file) = self.output.clone() else { return Ok(()) };
         if !self.dirty {
-            return Ok(());
+            // Records that a transform dropped move the offsets, too.
+            return self.confirm(offsets).await;
         }
         match blocking(move || file.sync_data()).await? {
             // Pipes and devices cannot be synced.
@@ -133,15 +161,33 @@ impl SinkTask for FileStreamSinkTask {
             }
             _ => self.dirty = false,
         }
-        Ok(())
+        self.confirm(offsets).await
     }
 
     async fn stop(&mut self) {
+        // Lets go of the lock.
+        self.positions = None;
         self.output = Output::Stdout;
     }
 }
 
 impl FileStreamSinkTask {
+    /// With `exactly.once`: everything in the file counts now.
+    async fn confirm(&mut self, offsets: &Offsets) -> Result<()> {
+        let Output::File(file) = self.output.clone() else { return Ok(()) };
+        let Some(mut positions) = self.positions.take() else { return Ok(()) };
+        let offsets = offsets.clone();
+        let (positions, result) = blocking(move || {
+            let result = file.metadata().and_then(|metadata| positions.confirm(metadata.len(), &offsets));
+            (positions, result)
+        })
+        .await?;
+        self.positions = Some(positions);
+        result.map_err(|error| {
+            Error::retriable(format!("Writing the positions of {} failed.", self.name())).with_source(error)
+        })
+    }
+
     fn name(&self) -> &str {
         match self.output {
             Output::Stdout => "stdout",

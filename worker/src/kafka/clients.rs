@@ -26,6 +26,8 @@ pub struct ClientFactory {
     policy: OverridePolicy,
     /// The embedded broker has neither transactions nor idempotence.
     pub embedded: bool,
+    /// The worker's `exactly.once.source.support` is `enabled`.
+    pub exactly_once_sources: bool,
 }
 
 /// Which client keys a connector may override (`connector.client.config.override.policy`).
@@ -102,6 +104,7 @@ impl ClientFactory {
             client_id: config.worker_name(),
             policy: OverridePolicy::parse(config)?,
             embedded: config.embedded_broker,
+            exactly_once_sources: config.exactly_once_sources(),
         };
         for (client, prefix, keys) in [
             (Client::Admin, "", &factory.common),
@@ -176,6 +179,27 @@ impl ClientFactory {
             defaults.push(("enable.idempotence", "true"));
         }
         self.settings(Client::Producer, &defaults, Some(connector), client_id)
+    }
+
+    /// Settings for a task's record producer with exactly-once support (KIP-618).
+    pub fn transactional_producer(
+        &self,
+        connector: &RawConfig,
+        client_id: &str,
+        transactional_id: &str,
+    ) -> Result<Settings, Error> {
+        let mut settings = self.producer(connector, client_id)?;
+        let config = &mut settings.rdkafka;
+        config.set("enable.idempotence", "true").set("acks", "-1").set("transactional.id", transactional_id);
+        // Each transaction waits for its last batch.
+        if connector.get("producer.override.linger.ms").is_none() && !self.producer.contains_key("linger.ms") {
+            config.set("linger.ms", "1");
+        }
+        // librdkafka wants a record to expire before its transaction does.
+        let timeout = config.get("transaction.timeout.ms").unwrap_or("60000").to_owned();
+        config.remove("delivery.timeout.ms");
+        config.set("message.timeout.ms", &timeout).set("transaction.timeout.ms", timeout);
+        Ok(settings)
     }
 
     /// Settings for the producer that writes source offsets.

@@ -7,6 +7,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 pub const UNREACHABLE: &str = "KafkaUnreachable";
 /// Stable reason: a newer incarnation of this task has taken over.
 pub const FENCED: &str = "Fenced";
+/// Stable reason: a record is larger than Kafka, or the client, takes.
+pub const TOO_LARGE: &str = "RecordTooLarge";
 /// Stable reason: the principal lacks an ACL.
 pub const DENIED: &str = "KafkaAuthorizationFailed";
 
@@ -76,7 +78,7 @@ pub fn classify(doing: &str, error: KafkaError, hint: Option<String>) -> Error {
             | Code::TransactionalIdAuthorizationFailed,
         ) => (ErrorCode::Fatal, DENIED),
         // The queue is full although it is empty: callers wait for room otherwise.
-        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::QueueFull) => (ErrorCode::Data, "RecordTooLarge"),
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::QueueFull) => (ErrorCode::Data, TOO_LARGE),
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
             (ErrorCode::Fatal, "UnknownTopic")
         }

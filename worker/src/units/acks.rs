@@ -101,6 +101,21 @@ impl AckTracker {
             .collect()
     }
 
+    /// Takes the newest position of every partition that has a new one, whether Kafka has its record or not: a transaction
+    /// commits both or neither. Nothing is pending afterwards.
+    pub fn take_all(&mut self) -> Vec<SourcePosition> {
+        for partition in &mut self.partitions {
+            let records = partition.records.len() as u64;
+            if let Some((offset, _)) = partition.records.pop_back() {
+                partition.committable = Some(offset);
+                partition.records.clear();
+                partition.base = (partition.base + records) & SEQUENCE_MASK;
+            }
+        }
+        self.pending = 0;
+        self.take_committable()
+    }
+
     /// Gives back positions whose commit failed, unless newer ones are there by now.
     pub fn restore(&mut self, positions: Vec<SourcePosition>) {
         for position in positions {
@@ -182,6 +197,20 @@ mod tests {
         assert!(tracker.acknowledge(a[0]));
         assert_eq!(tracker.take_committable(), [position(1, 2)]);
         assert_eq!((tracker.take_committable(), tracker.pending()), (vec![], 0));
+    }
+
+    #[test]
+    fn a_transaction_takes_what_is_not_acknowledged_too() {
+        let mut tracker = AckTracker::default();
+        let a: Vec<_> = (0..3).map(|o| tracker.submit(&position(1, o))).collect();
+        tracker.acknowledge(a[0]);
+        tracker.submit(&position(2, 9));
+        assert_eq!(tracker.take_all(), [position(1, 2), position(2, 9)]);
+        assert!(!tracker.acknowledge(a[1]), "its acknowledgement comes too late to count");
+        let next = tracker.submit(&position(1, 3));
+        assert_eq!(tracker.pending(), 1);
+        assert!(tracker.acknowledge(next));
+        assert_eq!((tracker.take_all(), tracker.pending()), (vec![position(1, 3)], 0));
     }
 
     #[test]

@@ -5,23 +5,28 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
 };
 
-use barnabas_connect::Error;
+use barnabas_connect::{Error, ErrorCode};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::{
     ClientContext, Message,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode as Code},
-    message::DeliveryResult,
+    message::{BorrowedMessage, DeliveryResult, Headers, OwnedHeaders, Timestamp},
     producer::ProducerContext,
 };
 use tokio::sync::Notify;
 
 use super::{
     acks::{AckTracker, Token},
+    dlq::Letter,
     now_ms,
     status::UnitStatus,
 };
-use crate::kafka::{context::ClientNotes, errors::classify};
+use crate::kafka::{
+    context::ClientNotes,
+    errors::{TOO_LARGE, classify},
+};
 
 /// Records that librdkafka holds for one task. Its bound is librdkafka's queue, in bytes
 /// (`buffer.memory`) and messages; this only knows when there is room again.
@@ -33,8 +38,24 @@ pub(super) struct InFlight {
     woken: Notify,
     failed: Mutex<Option<Error>>,
     status: Arc<UnitStatus>,
-    /// `errors.tolerance=all`: a record that Kafka refuses is skipped.
+    /// `errors.tolerance=all`: a record that Kafka refuses is put aside.
     tolerate: bool,
+    rejected: Mutex<Vec<Rejected>>,
+}
+
+/// A record that Kafka refused.
+pub(super) struct Rejected {
+    pub(super) token: Token,
+    pub(super) error: Error,
+    pub(super) letter: Letter,
+}
+
+/// What happened to records on their way.
+pub(super) enum Event {
+    /// The task cannot go on.
+    Failed(Error),
+    /// Records to be treated as `errors.*` says.
+    Rejected(Vec<Rejected>),
 }
 
 /// `wake_at` when nobody waits.
@@ -50,6 +71,7 @@ impl InFlight {
             failed: Mutex::default(),
             status,
             tolerate,
+            rejected: Mutex::default(),
         })
     }
 
@@ -85,11 +107,20 @@ impl InFlight {
         self.failed.lock().take()
     }
 
+    /// The records that Kafka refused since this was asked last.
+    pub(super) fn take_rejected(&self) -> Vec<Rejected> {
+        std::mem::take(&mut self.rejected.lock())
+    }
+
     /// Resolves when a delivery has failed.
-    pub(super) async fn failure(&self) -> Error {
+    pub(super) async fn event(&self) -> Event {
         loop {
             if let Some(error) = self.take_failure() {
-                return error;
+                return Event::Failed(error);
+            }
+            let rejected = self.take_rejected();
+            if !rejected.is_empty() {
+                return Event::Rejected(rejected);
             }
             self.woken.notified().await;
         }
@@ -135,17 +166,16 @@ impl ProducerContext for Delivery {
             // The producer is being dropped: nobody waits for these any more.
             Err((KafkaError::MessageProduction(Code::PurgeQueue | Code::PurgeInflight), _)) => {}
             Err((error, message)) => {
-                in_flight.status.record_failed();
                 let doing = format!("Writing a record to `{}`", message.topic());
                 let error = classify(&doing, error.clone(), self.notes.take_last_error());
-                if in_flight.tolerate {
-                    tracing::debug!(%error, "Skipped a record that Kafka refused.");
-                    counters.skipped.fetch_add(1, Relaxed);
-                    in_flight.tracker.lock().acknowledge(Token::from_usize(opaque));
+                if in_flight.tolerate && error.code() == ErrorCode::Data {
+                    let letter = letter(message, &error);
+                    in_flight.rejected.lock().push(Rejected { token: Token::from_usize(opaque), error, letter });
                 } else {
+                    in_flight.status.record_failed();
                     in_flight.failed.lock().get_or_insert(error);
-                    in_flight.woken.notify_one();
                 }
+                in_flight.woken.notify_one();
             }
         }
         let left = in_flight.count.fetch_sub(1, SeqCst) - 1;
@@ -157,5 +187,27 @@ impl ProducerContext for Delivery {
             counters.last_record_at_ms.store(now_ms(), Relaxed);
             counters.active.store(left as u64, Relaxed);
         }
+    }
+}
+
+/// A refused record as it was sent; one that is too large for its topic goes without its value.
+fn letter(message: &BorrowedMessage<'_>, error: &Error) -> Letter {
+    let copy = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice);
+    let too_large = error.reason() == TOO_LARGE;
+    let mut origin = vec![("topic", message.topic().to_owned())];
+    if too_large {
+        origin.push(("value.size", message.payload_len().to_string()));
+    }
+    Letter {
+        key: copy(message.key()),
+        value: copy(message.payload().filter(|_| !too_large)),
+        headers: message.headers().filter(|headers| headers.count() > 0).map(|headers| {
+            headers.iter().fold(OwnedHeaders::new_with_capacity(headers.count()), |all, header| all.insert(header))
+        }),
+        timestamp: match message.timestamp() {
+            Timestamp::CreateTime(ms) => Some(ms),
+            _ => None,
+        },
+        origin,
     }
 }

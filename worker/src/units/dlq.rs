@@ -1,4 +1,7 @@
-//! The dead letter queue of a sink: `errors.deadletterqueue.*` (KIP-298).
+//! The dead letter queue: `errors.deadletterqueue.*` (KIP-298), which sources have here, too.
+//!
+//! A sink's letter is the record as it was read. A source's record that could not be converted has no bytes yet: its key
+//! and value are written as JSON; one that Kafka refused is written as it was sent.
 
 use std::sync::{
     Arc,
@@ -6,6 +9,7 @@ use std::sync::{
 };
 
 use barnabas_connect::Error;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::{
     ClientContext,
@@ -16,7 +20,7 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
-use super::{Closing, Context, settings::Stage, sink::Raw, status::UnitStatus};
+use super::{Closing, Context, errors::Stage, status::UnitStatus};
 use crate::kafka::{
     admin::{TopicSpec, create_topic},
     context::ClientNotes,
@@ -27,7 +31,25 @@ const REPLICATION: &str = "errors.deadletterqueue.topic.replication.factor";
 /// Connect's prefix of the context headers.
 const PREFIX: &str = "__connect.errors.";
 
-/// Writes records that a sink task could not process, as they were, to a topic.
+/// A record that could not be processed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Letter {
+    pub(super) key: Option<Bytes>,
+    pub(super) value: Option<Bytes>,
+    pub(super) headers: Option<OwnedHeaders>,
+    pub(super) timestamp: Option<i64>,
+    /// Context headers that say where the record comes from, without their prefix.
+    pub(super) origin: Vec<(&'static str, String)>,
+}
+
+impl Letter {
+    /// Where the record comes from, for the log.
+    pub(super) fn place(&self) -> String {
+        self.origin.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Writes records that a task could not process to a topic.
 pub(super) struct DeadLetters {
     topic: String,
     with_context: bool,
@@ -112,18 +134,18 @@ impl DeadLetters {
     }
 
     /// Sends one record there. [`DeadLetters::flush`] says whether Kafka has it.
-    pub(super) async fn send(&self, record: &Raw, stage: Stage, error: &Error) -> Result<(), Error> {
+    pub(super) async fn send(&self, letter: Letter, stage: Stage, error: &Error) -> Result<(), Error> {
         self.status.counters.dlq_requests.fetch_add(1, Relaxed);
-        let mut headers = record.headers.clone().unwrap_or_else(|| OwnedHeaders::new_with_capacity(10));
+        let mut headers = letter.headers.unwrap_or_else(|| OwnedHeaders::new_with_capacity(10));
         if self.with_context {
-            headers = self.context_headers(headers, record, stage, error);
+            headers = self.context_headers(headers, &letter.origin, stage, error);
         }
         let mut headers = (headers.count() > 0).then_some(headers);
         loop {
             let mut message = BaseRecord::<[u8], [u8]>::to(&self.topic);
-            message.key = record.key.as_deref();
-            message.payload = record.value.as_deref();
-            message.timestamp = record.timestamp;
+            message.key = letter.key.as_deref();
+            message.payload = letter.value.as_deref();
+            message.timestamp = letter.timestamp;
             message.headers = headers.take();
             self.reports().in_flight.fetch_add(1, SeqCst);
             let Err((error, back)) = self.producer.send(message) else { return Ok(()) };
@@ -159,23 +181,26 @@ impl DeadLetters {
         )
     }
 
-    fn context_headers(&self, headers: OwnedHeaders, record: &Raw, stage: Stage, error: &Error) -> OwnedHeaders {
-        let (partition, offset) = (record.partition.to_string(), record.offset.to_string());
+    fn context_headers(
+        &self,
+        headers: OwnedHeaders,
+        origin: &[(&'static str, String)],
+        stage: Stage,
+        error: &Error,
+    ) -> OwnedHeaders {
+        let secrets = self.status.secrets();
         let trace = error.trace();
-        [
-            ("topic", record.topic.as_str()),
-            ("partition", &partition),
-            ("offset", &offset),
-            ("connector.name", &self.connector),
-            ("task.id", &self.task),
-            ("stage", stage.name()),
-            ("class.name", error.origin().unwrap_or_default()),
-            ("exception.class.name", error.code().java_class()),
-            ("exception.message", error.message()),
-            ("exception.stacktrace", &trace),
-        ]
-        .into_iter()
-        .fold(headers, |headers, (name, value)| {
+        let origin = origin.iter().map(|(name, value)| (*name, value.as_str().into()));
+        let error = [
+            ("connector.name", self.connector.as_str().into()),
+            ("task.id", self.task.as_str().into()),
+            ("stage", stage.name().into()),
+            ("class.name", error.origin().unwrap_or_default().into()),
+            ("exception.class.name", error.code().java_class().into()),
+            ("exception.message", secrets.hide(error.message())),
+            ("exception.stacktrace", secrets.hide(&trace)),
+        ];
+        origin.chain(error).fold(headers, |headers, (name, value)| {
             headers.insert(Header { key: &format!("{PREFIX}{name}"), value: Some(value.as_bytes()) })
         })
     }

@@ -10,12 +10,16 @@ pub mod acks;
 mod connector;
 mod delivery;
 mod dlq;
+mod errors;
 mod settings;
 mod sink;
 mod sink_consumer;
+mod sink_records;
 mod source;
 mod source_offsets;
+mod source_records;
 pub mod status;
+mod transactions;
 
 use std::{
     sync::Arc,

@@ -1,16 +1,13 @@
 //! What a task does to each record, built once from its configuration.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{borrow::Cow, sync::Arc};
 
 use barnabas_connect::{
-    ConfigError, Converter, Error, ErrorCode, HeaderConverter, RawConfig, Registry, Secrets, TransformChain, config,
+    ConfigError, Converter, Error, HeaderConverter, RawConfig, Registry, Secrets, TransformChain, config,
     connector_config, converter, header_converter, transform,
 };
 
-use super::status::UnitStatus;
+use super::errors::ErrorPolicy;
 use crate::{
     config::WorkerConfig,
     kafka::{admin::TopicCreation, clients::ClientFactory},
@@ -51,84 +48,6 @@ fn converter_config(key: &str, default: &str, connector: &RawConfig, worker: &Wo
     let source = if connector.contains_key(key) { connector } else { &worker.config };
     let class = source.get(key).map_or(default, |c| c.trim()).to_owned();
     (class, config::with_prefix(source, &format!("{key}.")))
-}
-
-/// What to do about a bad record: `errors.*`.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct ErrorPolicy {
-    /// `errors.tolerance=all`.
-    pub(super) tolerate: bool,
-    /// `errors.log.enable`.
-    log: bool,
-    /// `errors.log.include.messages`: where the record is, too.
-    include_messages: bool,
-}
-
-/// Where in the path of a record something failed (Connect's `Stage`).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Stage {
-    Transformation,
-    KeyConverter,
-    ValueConverter,
-    HeaderConverter,
-}
-
-impl Stage {
-    /// As in the dead letter queue's header.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Transformation => "TRANSFORMATION",
-            Self::KeyConverter => "KEY_CONVERTER",
-            Self::ValueConverter => "VALUE_CONVERTER",
-            Self::HeaderConverter => "HEADER_CONVERTER",
-        }
-    }
-}
-
-impl ErrorPolicy {
-    pub(super) fn parse(config: &RawConfig) -> Result<Self, Error> {
-        let flag = |key: &str| config.get(key).is_some_and(|v| v.trim().eq_ignore_ascii_case("true"));
-        let tolerate = match config.get("errors.tolerance").map_or("none", |v| v.trim()) {
-            "none" => false,
-            "all" => true,
-            other => {
-                return Err(Error::config(format!("`errors.tolerance` is `{other}`; expected none or all")));
-            }
-        };
-        Ok(Self { tolerate, log: flag("errors.log.enable"), include_messages: flag("errors.log.include.messages") })
-    }
-
-    /// Only what one record alone is to blame for can be tolerated.
-    pub(super) fn tolerates(&self, error: &Error) -> bool {
-        self.tolerate && matches!(error.code(), ErrorCode::Data | ErrorCode::Retriable)
-    }
-
-    /// Counts and logs a record that failed. `Ok` when it is to be skipped.
-    ///
-    /// `place` says where the record is, for the log; it is not called in vain.
-    pub(super) fn record_failed(
-        &self,
-        status: &UnitStatus,
-        stage: Stage,
-        error: Error,
-        place: impl FnOnce() -> String,
-    ) -> Result<Error, Error> {
-        status.record_failed();
-        if self.log {
-            status.counters.logged.fetch_add(1, Relaxed);
-            let place = self.include_messages.then(place);
-            tracing::error!(
-                stage = stage.name(), class = error.origin(), record = place, trace = %error.trace(),
-                "A record could not be processed: {error}"
-            );
-        }
-        if self.tolerates(&error) {
-            status.counters.skipped.fetch_add(1, Relaxed);
-            Ok(error)
-        } else {
-            Err(error)
-        }
-    }
 }
 
 /// What a connector's configuration is checked against.
@@ -199,16 +118,15 @@ async fn validate(registry: &Registry, clients: &ClientFactory, name: &str, conf
         .is_some_and(|plugin| plugin.kind() == barnabas_connect::Kind::Source);
     if is_source {
         errors.extend(TopicCreation::parse(config).err().unwrap_or_default());
-        if config.get("exactly.once.support").is_some_and(|v| v.trim().eq_ignore_ascii_case("required")) {
-            let why =
-                if clients.embedded { "the embedded broker has no transactions" } else { "sources are at-least-once" };
-            errors.push(ConfigError::new(
-                "exactly.once.support",
-                "InvalidValue",
-                format!(
-                    "`exactly.once.support` is `required`, which this worker cannot give: {why}; set it to `requested`"
-                ),
-            ));
+        let required = config.get("exactly.once.support").is_some_and(|v| v.trim().eq_ignore_ascii_case("required"));
+        if required && !clients.exactly_once_sources {
+            let what = if clients.embedded {
+                "the embedded broker has no transactions; set this to `requested`, or use an Apache Kafka."
+            } else {
+                "set `exactly.once.source.support` of the cluster to `enabled`, or this to `requested`."
+            };
+            let message = format!("This worker does not have exactly-once source support enabled: {what}");
+            errors.push(ConfigError::new("exactly.once.support", "InvalidValue", message));
         }
     }
     let mut seen = std::collections::HashSet::new();
@@ -219,7 +137,6 @@ async fn validate(registry: &Registry, clients: &ClientFactory, name: &str, conf
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use barnabas_protocol::Unit;
 
     use super::*;
 
@@ -238,21 +155,6 @@ mod tests {
         assert_eq!((class.as_str(), keys["schemas.enable"].as_str()), ("JsonConverter", "false"));
         let (class, keys) = of(&config(&[("value.converter", "StringConverter")]));
         assert_eq!((class.as_str(), keys.len()), ("StringConverter", 0));
-    }
-
-    #[test]
-    fn tolerance_skips_bad_records_and_counts_them_but_nothing_fatal() {
-        let status = UnitStatus::new(&Unit::default(), "sink", Default::default(), 0, Arc::default());
-        let all = ErrorPolicy::parse(&config(&[("errors.tolerance", "all")])).unwrap();
-        let none = ErrorPolicy::parse(&config(&[])).unwrap();
-        let fail = |policy: &ErrorPolicy, error| {
-            policy.record_failed(&status, Stage::ValueConverter, error, String::new).is_ok()
-        };
-        assert!(fail(&all, Error::data("bad")));
-        assert!(!fail(&none, Error::data("bad")));
-        assert!(!fail(&all, Error::fatal("broken")));
-        assert_eq!(status.counters.failures.load(Relaxed), 3);
-        assert_eq!(status.counters.skipped.load(Relaxed), 1);
     }
 
     #[test]

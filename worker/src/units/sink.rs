@@ -11,8 +11,7 @@ use std::{
 };
 
 use barnabas_connect::{
-    Error, ErrorCode, Header, Offsets, Record, SinkContext, SinkTask, Str, TimestampType, TopicPartition,
-    regex::JavaRegex,
+    Error, ErrorCode, Offsets, Record, SinkContext, SinkTask, Str, TimestampType, TopicPartition, regex::JavaRegex,
 };
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, StreamExt};
@@ -20,16 +19,18 @@ use rdkafka::{
     Message, Offset, Timestamp, TopicPartitionList,
     consumer::{CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode as Code},
-    message::{BorrowedMessage, Headers, OwnedHeaders},
+    message::BorrowedMessage,
 };
 use tokio::time::MissedTickBehavior;
 
 use super::{
     Closing, Context,
     dlq::DeadLetters,
+    errors::ErrorHandler,
     now_ms,
-    settings::{RecordSettings, Stage},
+    settings::RecordSettings,
     sink_consumer::{Events, Rebalance, SinkConsumer},
+    sink_records::{Raw, Reporter},
 };
 use crate::kafka::{context::ClientNotes, errors::classify};
 
@@ -38,23 +39,15 @@ const BATCH_BYTES: usize = 8 << 20;
 /// How often topics are matched against `topics.regex`.
 const MATCH_TOPICS: Duration = Duration::from_secs(30);
 
-/// A message as it came, until the task has taken it.
-pub(super) struct Raw {
-    pub(super) topic: Str,
-    pub(super) partition: i32,
-    pub(super) offset: i64,
-    pub(super) key: Option<Bytes>,
-    pub(super) value: Option<Bytes>,
-    pub(super) headers: Option<OwnedHeaders>,
-    pub(super) timestamp: Option<i64>,
-    timestamp_type: TimestampType,
-}
-
 pub(super) async fn run(context: Context, mut task: Box<dyn SinkTask>) -> Result<(), Error> {
     let settings = RecordSettings::build(&context.config, &context.shared.config)?;
     let topics = Topics::parse(&context)?;
     context.await_kafka().await?;
-    let dead_letters = DeadLetters::open(&context).await?;
+    let dead_letters = DeadLetters::open(&context).await?.map(Arc::new);
+    let reports = dead_letters.is_some() || settings.errors.log;
+    let errors =
+        ErrorHandler::new(settings.errors.clone(), dead_letters, Arc::clone(&context.status), context.stop.clone());
+    let reporter = reports.then(|| Arc::new(Reporter::new(&settings, errors.clone())));
     let clients = &context.shared.clients;
     let (name, id) = (context.unit.name.as_str(), context.task());
     let group = clients.consumer_group(&context.config, name);
@@ -69,10 +62,11 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SinkTask>) -> Result
         settings,
         consumer,
         topics,
-        dead_letters,
+        errors,
+        reporter: reporter.clone(),
         max_records: client.max_poll_records,
         buffer: BytesMut::new(),
-        batch: Vec::new(),
+        batch: Arc::default(),
         batch_bytes: 0,
         assigned: BTreeSet::new(),
         positions: Offsets::new(),
@@ -80,7 +74,11 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SinkTask>) -> Result
         retry: None,
     };
     let result = async {
-        task.start(SinkContext::new(context.unit.name.clone(), id), (*context.config).clone()).await?;
+        let mut handed = SinkContext::new(context.unit.name.clone(), id);
+        if let Some(reporter) = reporter {
+            handed = handed.with_reporter(reporter);
+        }
+        task.start(handed, (*context.config).clone()).await?;
         running.go(task.as_mut()).await
     }
     .await;
@@ -99,11 +97,12 @@ struct Running {
     settings: RecordSettings,
     consumer: Arc<Closing<SinkConsumer>>,
     topics: Topics,
-    dead_letters: Option<DeadLetters>,
+    errors: ErrorHandler,
+    reporter: Option<Arc<Reporter>>,
     max_records: usize,
     buffer: BytesMut,
     /// What was read and not yet put.
-    batch: Vec<Raw>,
+    batch: Arc<Vec<Raw>>,
     batch_bytes: usize,
     assigned: BTreeSet<TopicPartition>,
     /// For each partition, the offset after the last record that was put.
@@ -244,7 +243,7 @@ impl Running {
             Timestamp::CreateTime(ms) => (Some(ms), TimestampType::CreateTime),
             Timestamp::LogAppendTime(ms) => (Some(ms), TimestampType::LogAppendTime),
         };
-        self.batch.push(Raw {
+        Arc::make_mut(&mut self.batch).push(Raw {
             topic,
             partition: message.partition(),
             offset: message.offset(),
@@ -286,7 +285,10 @@ impl Running {
         counters.active.store(self.batch.len() as u64, Relaxed);
         let (records, failure) = self.convert(again).await?;
         let started = Instant::now();
+        let reporter = self.reporter.as_deref();
+        reporter.inspect(|reporter| reporter.working_on(Arc::clone(&self.batch)));
         let put = if records.is_empty() { Ok(()) } else { task.put(records).await };
+        reporter.inspect(|reporter| reporter.working_on(Arc::default()));
         counters.batches.observe(started.elapsed());
         match put {
             Ok(()) => {
@@ -323,24 +325,19 @@ impl Running {
     async fn convert(&mut self, again: bool) -> Result<(Vec<Record>, Option<(usize, Error)>), Error> {
         let mut records = Vec::with_capacity(self.batch.len());
         for (at, raw) in self.batch.iter().enumerate() {
-            let (stage, error) = match to_record(&mut self.settings, raw) {
-                Ok(record) => {
-                    records.extend(record);
-                    continue;
-                }
-                Err(failed) => failed,
+            let converted = match raw.to_record(&mut self.settings) {
+                // Counted, logged and sent to the dead letter queue the first time.
+                Err(_) if again && self.errors.policy.tolerate => continue,
+                Err(failed) => self.errors.retry(failed, || raw.to_record(&mut self.settings)).await,
+                done => done,
             };
-            if again && self.settings.errors.tolerates(&error) {
-                continue; // Counted, logged and sent to the dead letter queue the first time.
-            }
-            let place = || format!("{}-{}@{}", raw.topic, raw.partition, raw.offset);
-            match self.settings.errors.record_failed(&self.context.status, stage, error, place) {
-                Ok(error) => {
-                    if let Some(queue) = &self.dead_letters {
-                        queue.send(raw, stage, &error).await?;
+            match converted {
+                Ok(record) => records.extend(record),
+                Err((stage, error)) => {
+                    if let Err(error) = self.errors.failed(stage, error, || raw.letter()).await {
+                        return Ok((records, Some((at, error))));
                     }
                 }
-                Err(error) => return Ok((records, Some((at, error)))),
             }
         }
         Ok((records, None))
@@ -364,18 +361,20 @@ impl Running {
                 }
             }
         }
-        self.batch.clear();
+        Arc::make_mut(&mut self.batch).clear();
     }
 
     async fn rebalance(&mut self, task: &mut dyn SinkTask, rebalance: Rebalance) -> Result<(), Error> {
         match &rebalance {
             Rebalance::Assign(partitions) => {
                 tracing::info!(partitions = %list(partitions), "Partitions assigned.");
+                let mut kept = Offsets::new();
                 if !partitions.is_empty() {
                     task.open(partitions).await?;
+                    kept = task.positions(partitions).await?;
                 }
                 self.assigned.extend(partitions.iter().cloned());
-                self.consumer.acknowledge(&rebalance)?;
+                self.consumer.acknowledge(&rebalance, &kept)?;
                 self.hold_or_go_on();
             }
             Rebalance::Revoke(partitions) => {
@@ -395,10 +394,11 @@ impl Running {
                 }
                 // Not put: whoever gets the partition reads them again.
                 let assigned = &self.assigned;
-                self.batch.retain(|raw| assigned.contains(&TopicPartition::new(raw.topic.clone(), raw.partition)));
+                Arc::make_mut(&mut self.batch)
+                    .retain(|raw| assigned.contains(&TopicPartition::new(raw.topic.clone(), raw.partition)));
                 let shown: BTreeSet<String> = assigned.iter().map(ToString::to_string).collect();
                 self.context.status.retain_positions(|tp| shown.contains(tp));
-                self.consumer.acknowledge(&rebalance)?;
+                self.consumer.acknowledge(&rebalance, &Offsets::new())?;
             }
         }
         self.context.status.counters.partitions.store(self.assigned.len() as u64, Relaxed);
@@ -417,9 +417,7 @@ impl Running {
         if self.positions == self.committed {
             return Ok(());
         }
-        if let Some(queue) = &self.dead_letters {
-            queue.flush(&self.context).await?;
-        }
+        self.errors.flush(&self.context).await?;
         let started = Instant::now();
         let confirmed = task.pre_commit(&self.positions).await?;
         let mut offsets = TopicPartitionList::new();
@@ -513,42 +511,6 @@ async fn sleep_until(retry: &Option<Retry>) {
         Some(retry) => tokio::time::sleep_until(retry.at).await,
         None => std::future::pending().await,
     }
-}
-
-fn to_record(settings: &mut RecordSettings, raw: &Raw) -> Result<Option<Record>, (Stage, Error)> {
-    let headers = match &raw.headers {
-        None => Vec::new(),
-        Some(headers) => convert_headers(settings, &raw.topic, headers).map_err(|e| (Stage::HeaderConverter, e))?,
-    };
-    let key = settings.key.to_connect(&raw.topic, &headers, raw.key.as_ref()).map_err(|e| (Stage::KeyConverter, e))?;
-    let value =
-        settings.value.to_connect(&raw.topic, &headers, raw.value.as_ref()).map_err(|e| (Stage::ValueConverter, e))?;
-    let record = Record {
-        topic: raw.topic.clone(),
-        partition: Some(raw.partition),
-        key,
-        value,
-        headers,
-        timestamp: raw.timestamp,
-        timestamp_type: raw.timestamp_type,
-        offset: Some(raw.offset),
-        source: None,
-    };
-    if settings.chain.is_empty() {
-        return Ok(Some(record));
-    }
-    settings.chain.apply(record).map_err(|e| (Stage::Transformation, e))
-}
-
-fn convert_headers(settings: &RecordSettings, topic: &str, headers: &OwnedHeaders) -> Result<Vec<Header>, Error> {
-    headers
-        .iter()
-        .map(|header| {
-            let bytes = header.value.map(Bytes::copy_from_slice);
-            let data = settings.header.to_connect_header(topic, header.key, bytes.as_ref())?;
-            Ok(Header { key: Str::from(header.key.to_owned()), schema: data.schema, value: data.value })
-        })
-        .collect()
 }
 
 fn list(partitions: &[TopicPartition]) -> String {

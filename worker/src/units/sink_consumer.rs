@@ -12,10 +12,10 @@ use std::{
     },
 };
 
-use barnabas_connect::{Error, TopicPartition};
+use barnabas_connect::{Error, Offsets, TopicPartition};
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Statistics, TopicPartitionList,
+    ClientContext, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol, StreamConsumer},
     error::{KafkaError, KafkaResult},
@@ -150,12 +150,13 @@ impl SinkConsumer {
         self.0.context()
     }
 
-    /// Tells librdkafka that the task is ready for a rebalance's outcome.
-    pub(super) fn acknowledge(&self, rebalance: &Rebalance) -> Result<(), Error> {
+    /// Tells librdkafka that the task is ready for a rebalance's outcome. Partitions in `positions` are read from there
+    /// on, the others from where the group has committed.
+    pub(super) fn acknowledge(&self, rebalance: &Rebalance, positions: &Offsets) -> Result<(), Error> {
         let cooperative = matches!(self.0.rebalance_protocol(), RebalanceProtocol::Cooperative);
         match rebalance {
-            Rebalance::Assign(list) if cooperative => self.0.incremental_assign(&to_list(list)),
-            Rebalance::Assign(list) => self.0.assign(&to_list(list)),
+            Rebalance::Assign(list) => starting_at(list, positions)
+                .and_then(|list| if cooperative { self.0.incremental_assign(&list) } else { self.0.assign(&list) }),
             Rebalance::Revoke(list) if cooperative => self.0.incremental_unassign(&to_list(list)),
             Rebalance::Revoke(_) => self.0.unassign(),
         }
@@ -189,6 +190,16 @@ pub(super) fn to_list(partitions: &[TopicPartition]) -> TopicPartitionList {
         list.add_partition(&tp.topic, tp.partition);
     }
     list
+}
+
+fn starting_at(partitions: &[TopicPartition], positions: &Offsets) -> KafkaResult<TopicPartitionList> {
+    let mut list = to_list(partitions);
+    for tp in partitions {
+        if let Some(offset) = positions.get(tp) {
+            list.set_partition_offset(&tp.topic, tp.partition, Offset::Offset(*offset))?;
+        }
+    }
+    Ok(list)
 }
 
 fn from_list(list: &TopicPartitionList) -> Vec<TopicPartition> {

@@ -3,21 +3,19 @@
 //! Records go to librdkafka one batch at a time. When its queue is full the task
 //! is not polled, so the outside system feels the backpressure. Offsets follow
 //! acknowledgements (see [`super::acks`]) and are written by the task's own,
-//! fenced writer, every `offset.flush.interval.ms` and once more at the end.
+//! fenced writer, every `offset.flush.interval.ms` and once more at the end; with
+//! exactly-once support they are part of the records' own transaction instead.
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc,
-        atomic::Ordering::{Relaxed, SeqCst},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use barnabas_connect::{Data, Error, ErrorCode, Header, Record, SourceContext, SourcePosition, SourceTask, Str};
-use bytes::Bytes;
+use barnabas_connect::{
+    Error, ErrorCode, Record, SourceContext, SourcePosition, SourceTask, Str, Transaction, config::combine,
+};
 use rdkafka::{
-    message::{Header as KafkaHeader, OwnedHeaders},
     producer::{BaseRecord, ThreadedProducer},
     types::RDKafkaErrorCode,
 };
@@ -26,14 +24,18 @@ use tokio::time::MissedTickBehavior;
 use super::{
     Closing, Context,
     acks::Token,
-    delivery::{Delivery, InFlight},
-    settings::{RecordSettings, Stage},
+    delivery::{Delivery, Event, InFlight, Rejected},
+    dlq::{DeadLetters, Letter},
+    errors::{ErrorHandler, Stage},
+    settings::RecordSettings,
     source_offsets::{self, StoredOffsets},
+    source_records::{self, Outgoing},
+    transactions::Transactions,
 };
 use crate::kafka::{
     admin::{TopicCreation, create_topic},
     context::ClientNotes,
-    errors::{DENIED, classify, code},
+    errors::{DENIED, FENCED, TOO_LARGE, classify, code},
     offsets_writer::{OffsetsWriter, Target},
 };
 
@@ -43,13 +45,21 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SourceTask>) -> Resu
     let creation = topic_creation(&context)?;
     context.await_kafka().await?;
     source_offsets::ensure_topic(&context.shared, &source_offsets::topic(&context)).await?;
-    // One writer for the unit's whole life: a second one would fence whoever may have taken over.
-    let writer = Arc::clone(context.writer.get_or_try_init(|| open_writer(&context)).await?);
+    let exactly_once = context.shared.config.exactly_once_sources();
+    let dead_letters = DeadLetters::open(&context).await?.map(Arc::new);
+    let errors =
+        ErrorHandler::new(settings.errors.clone(), dead_letters, Arc::clone(&context.status), context.stop.clone());
     let offsets = Arc::new(StoredOffsets::cached(&context));
 
-    let in_flight = InFlight::new(Arc::clone(&context.status), settings.errors.tolerate);
+    // A record that Kafka refuses within a transaction takes all of the transaction with it.
+    let in_flight = InFlight::new(Arc::clone(&context.status), settings.errors.tolerate && !exactly_once);
     let (connector, id) = (context.unit.name.as_str(), context.task());
-    let client = context.shared.clients.producer(&context.config, &format!("connector-producer-{connector}-{id}"))?;
+    let client_id = format!("connector-producer-{connector}-{id}");
+    let clients = &context.shared.clients;
+    let client = match exactly_once {
+        true => clients.transactional_producer(&context.config, &client_id, &transactional_id(&context))?,
+        false => clients.producer(&context.config, &client_id)?,
+    };
     let producer: ThreadedProducer<Delivery> = client
         .rdkafka
         .create_with_context(Delivery {
@@ -57,9 +67,22 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SourceTask>) -> Resu
             in_flight: Arc::clone(&in_flight),
         })
         .map_err(|error| classify("Creating the producer", error, None))?;
-    let producer = context.closing(producer);
+    let producer = Arc::new(context.closing(producer));
 
-    let handed = SourceContext::new(context.unit.name.clone(), id, Arc::clone(&offsets) as _);
+    // Either fences the task's previous instance, so that nobody else moves the offsets that are read from here on.
+    let guarantee = if exactly_once {
+        let topic = source_offsets::topic(&context);
+        Guarantee::ExactlyOnce(Transactions::begin(&context, Arc::clone(&producer), topic).await?)
+    } else {
+        // One writer for the unit's whole life: a second one would fence whoever may have taken over.
+        Guarantee::AtLeastOnce(Arc::clone(context.writer.get_or_try_init(|| open_writer(&context)).await?))
+    };
+    let mut handed = SourceContext::new(context.unit.name.clone(), id, Arc::clone(&offsets) as _);
+    if let Guarantee::ExactlyOnce(transactions) = &guarantee
+        && let Some(bounds) = transactions.context()
+    {
+        handed = handed.with_transactions(bounds);
+    }
     let mut running = Running {
         context: context.clone(),
         settings,
@@ -67,8 +90,9 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SourceTask>) -> Resu
         topics: HashSet::new(),
         producer,
         in_flight,
+        errors,
         offsets,
-        writer,
+        guarantee,
         confirmed: Vec::new(),
     };
     let result = match task.start(handed, (*context.config).clone()).await {
@@ -84,8 +108,7 @@ async fn open_writer(context: &Context) -> Result<Arc<Closing<OffsetsWriter>>, E
     let config = Arc::clone(&context.config);
     let (name, task) = (context.unit.name.clone(), context.task());
     let target = Target {
-        // Connect's own id (KIP-618), so that each fences the other when a connector moves over.
-        transactional_id: (!shared.clients.embedded).then(|| format!("{}-{name}-{task}", shared.config.group_id)),
+        transactional_id: (!shared.clients.embedded).then(|| transactional_id(context)),
         topic: source_offsets::topic(context),
         connector: name,
         task,
@@ -95,11 +118,16 @@ async fn open_writer(context: &Context) -> Result<Arc<Closing<OffsetsWriter>>, E
     Ok(Arc::new(context.closing(writer)))
 }
 
+/// Connect's own (KIP-618), so that each fences the other when a connector moves over.
+fn transactional_id(context: &Context) -> String {
+    format!("{}-{}-{}", context.shared.config.group_id, context.unit.name, context.task())
+}
+
 fn topic_creation(context: &Context) -> Result<Option<TopicCreation>, Error> {
     if !context.shared.config.topic_creation_enabled() {
         return Ok(None);
     }
-    let parse = |config| TopicCreation::parse(config).map_err(|errors| barnabas_connect::config::combine(&errors));
+    let parse = |config| TopicCreation::parse(config).map_err(|errors| combine(&errors));
     let creation = parse(&context.config)?;
     if creation.is_none() && context.shared.clients.embedded {
         // A Kafka broker makes topics by itself unless it is told not to; the embedded one cannot.
@@ -109,15 +137,12 @@ fn topic_creation(context: &Context) -> Result<Option<TopicCreation>, Error> {
     Ok(creation)
 }
 
-/// A record as Kafka takes it.
-struct Outgoing {
-    topic: Str,
-    partition: Option<i32>,
-    key: Option<Bytes>,
-    value: Option<Bytes>,
-    headers: Option<OwnedHeaders>,
-    timestamp: Option<i64>,
-    token: Token,
+/// How the offsets get to Kafka.
+enum Guarantee {
+    /// After their records.
+    AtLeastOnce(Arc<Closing<OffsetsWriter>>),
+    /// With their records.
+    ExactlyOnce(Transactions),
 }
 
 struct Running {
@@ -126,10 +151,11 @@ struct Running {
     creation: Option<TopicCreation>,
     /// Topics that were seen, and created where that was asked for.
     topics: HashSet<Str>,
-    producer: Closing<ThreadedProducer<Delivery>>,
+    producer: Arc<Closing<ThreadedProducer<Delivery>>>,
     in_flight: Arc<InFlight>,
+    errors: ErrorHandler,
     offsets: Arc<StoredOffsets>,
-    writer: Arc<Closing<OffsetsWriter>>,
+    guarantee: Guarantee,
     /// Committed, and the task was not told yet.
     confirmed: Vec<SourcePosition>,
 }
@@ -144,6 +170,9 @@ enum Polled {
     Done(Result<Vec<Record>, Error>),
     /// The poll was dropped, or not begun; look again.
     Again,
+    /// The target state changed.
+    Target,
+    Rejected(Vec<Rejected>),
     Stop(Result<(), Error>),
 }
 
@@ -174,15 +203,17 @@ impl Running {
                 tokio::select! {
                     biased;
                     () = context.stop.cancelled() => break Polled::Stop(Ok(())),
-                    error = in_flight.failure() => break Polled::Stop(Err(error)),
+                    event = in_flight.event() => break match event {
+                        Event::Failed(error) => Polled::Stop(Err(error)),
+                        Event::Rejected(records) => Polled::Rejected(records),
+                    },
                     changed = target.changed() => {
                         if changed.is_err() {
                             break Polled::Stop(Ok(()));
                         }
-                        context.show_target();
-                        break Polled::Again;
+                        break Polled::Target;
                     }
-                    _ = flush.tick() => {
+                    _ = flush.tick(), if matches!(self.guarantee, Guarantee::AtLeastOnce(_)) => {
                         if let Err(error) = self.commit().await {
                             break Polled::Stop(Err(error));
                         }
@@ -198,6 +229,20 @@ impl Running {
             match polled {
                 Polled::Stop(outcome) => break outcome,
                 Polled::Again => {}
+                Polled::Target => {
+                    // An open transaction would keep readers waiting for as long as the task is paused.
+                    if context.paused()
+                        && let Err(error) = self.commit_early().await
+                    {
+                        break Err(error);
+                    }
+                    context.show_target();
+                }
+                Polled::Rejected(records) => {
+                    if let Err(error) = self.rejected(records).await {
+                        break Err(error);
+                    }
+                }
                 Polled::Done(Ok(records)) if records.is_empty() => {
                     // The task should have waited; it must not spin a core all the same.
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -237,12 +282,22 @@ impl Running {
 
     /// Waits, within bounds, for what is in flight, and commits what Kafka has.
     async fn finish(&mut self, task: &mut dyn SourceTask, outcome: Result<(), Error>) -> Result<(), Error> {
+        if let (Guarantee::ExactlyOnce(transactions), Err(error)) = (&mut self.guarantee, &outcome) {
+            // Else readers would wait until Kafka ends it. Nobody who was fenced may end anything.
+            if error.reason() != FENCED
+                && let Err(second) = transactions.abort(&self.context).await
+            {
+                tracing::warn!(error = %second, "The transaction could not be aborted after the failure.");
+            }
+            return outcome;
+        }
         let patience = self.context.shared.config.graceful_timeout().mul_f32(0.6);
         if tokio::time::timeout(patience, self.in_flight.drained()).await.is_err() {
             let pending = self.in_flight.tracker.lock().pending();
             tracing::warn!(pending, "Kafka has not acknowledged everything; the rest will be read again.");
         }
-        let committed = match self.commit().await {
+        let rejected = self.in_flight.take_rejected();
+        let committed = match self.rejected(rejected).await.and(self.commit_early().await) {
             Ok(()) => self.confirm(task).await,
             failed => failed,
         };
@@ -256,22 +311,52 @@ impl Running {
         }
     }
 
-    /// Transforms, converts and produces a batch. Returns early when asked to stop: what was not
-    /// sent was not acknowledged, and is read again.
-    async fn send(&mut self, records: Vec<Record>) -> Result<(), Error> {
+    /// Sends a batch, in as many parts as it has transactions.
+    async fn send(&mut self, mut records: Vec<Record>) -> Result<(), Error> {
+        let cuts = match &mut self.guarantee {
+            Guarantee::AtLeastOnce(_) => Vec::new(),
+            Guarantee::ExactlyOnce(transactions) => transactions.cuts(records.len()),
+        };
+        let mut sent = 0;
+        for (at, what) in cuts {
+            let rest = records.split_off(at - sent);
+            if !self.send_part(std::mem::replace(&mut records, rest)).await? {
+                return Ok(());
+            }
+            sent = at;
+            if let (Transaction::Abort, Guarantee::ExactlyOnce(transactions)) = (what, &mut self.guarantee) {
+                tracing::info!("The connector drops a transaction.");
+                transactions.abort(&self.context).await?;
+            }
+            // After an abort as well: the task is not to read the same records again.
+            self.commit_transaction().await?;
+        }
+        self.send_part(records).await.map(drop)
+    }
+
+    /// Transforms, converts and produces records. False when it ended early because the unit is to stop: what was not sent
+    /// was not acknowledged, and is read again.
+    async fn send_part(&mut self, records: Vec<Record>) -> Result<bool, Error> {
         let mut outgoing = Vec::with_capacity(records.len());
         let mut failure = None;
         let mut positions = Vec::with_capacity(records.len());
-        for mut record in records {
+        // What an error needs is kept only where errors have consequences beyond failing the task.
+        let keep = self.errors.policy.keeps_records();
+        for record in records {
             let position = record.source.clone();
-            let converted = match transform_and_convert(&mut self.settings, &mut record) {
+            let kept = keep.then(|| record.clone());
+            let mut converted = source_records::outgoing(&mut self.settings, record);
+            if let Some(kept) = &kept
+                && let Err(failed) = converted
+            {
+                let again = || source_records::outgoing(&mut self.settings, kept.clone());
+                converted = self.errors.retry(failed, again).await;
+            }
+            let converted = match converted {
                 Ok(converted) => converted,
                 Err((stage, error)) => {
-                    let place = || match &position {
-                        Some(position) => format!("{} at {}", position.partition, position.offset),
-                        None => record.topic.to_string(),
-                    };
-                    if let Err(error) = self.settings.errors.record_failed(&self.context.status, stage, error, place) {
+                    let letter = || kept.as_ref().map_or_else(Letter::default, source_records::letter);
+                    if let Err(error) = self.errors.failed(stage, error, letter).await {
                         // As in Connect, the records before the bad one still go out.
                         failure = Some(error);
                         break;
@@ -288,11 +373,20 @@ impl Running {
                 self.new_topic(&record.topic).await?;
             }
             if !self.produce(record).await? {
-                return Ok(());
+                return Ok(false);
             }
         }
         self.context.status.counters.active.store(self.in_flight.tracker.lock().pending() as u64, Relaxed);
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(true), Err)
+    }
+
+    /// Records that Kafka refused, and that may be skipped.
+    async fn rejected(&mut self, records: Vec<Rejected>) -> Result<(), Error> {
+        for Rejected { token, error, letter } in records {
+            self.errors.failed(Stage::KafkaProduce, error, || letter).await?;
+            self.in_flight.tracker.lock().acknowledge(token);
+        }
+        Ok(())
     }
 
     /// Numbers the records in the order of the source; what is not sent counts as done.
@@ -310,6 +404,9 @@ impl Running {
 
     /// Hands one record to librdkafka, waiting for room. False when the unit is stopping.
     async fn produce(&mut self, record: Outgoing) -> Result<bool, Error> {
+        if let Guarantee::ExactlyOnce(transactions) = &mut self.guarantee {
+            transactions.record(&record.topic)?;
+        }
         let mut headers = record.headers;
         loop {
             let mut message = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&record.topic, record.token.into_usize());
@@ -334,11 +431,15 @@ impl Running {
                 continue;
             }
             let error = classify(&format!("Writing a record to `{}`", record.topic), error, None);
-            self.context.status.record_failed();
-            if !self.settings.errors.tolerate || error.code() != ErrorCode::Data {
-                return Err(error);
-            }
-            self.context.status.counters.skipped.fetch_add(1, SeqCst);
+            let fits = error.reason() != TOO_LARGE;
+            let letter = || Letter {
+                key: record.key,
+                value: record.value.filter(|_| fits),
+                headers,
+                timestamp: record.timestamp,
+                origin: source_records::origin(&record.topic, None),
+            };
+            self.errors.failed(Stage::KafkaProduce, error, letter).await?;
             self.in_flight.tracker.lock().acknowledge(record.token);
             return Ok(true);
         }
@@ -361,8 +462,41 @@ impl Running {
         Ok(())
     }
 
+    /// Commits what does not have to wait: before a pause, and at the end.
+    async fn commit_early(&mut self) -> Result<(), Error> {
+        match &self.guarantee {
+            Guarantee::AtLeastOnce(_) => self.commit().await,
+            Guarantee::ExactlyOnce(transactions) if transactions.commits_early() => self.commit_transaction().await,
+            Guarantee::ExactlyOnce(_) => Ok(()),
+        }
+    }
+
+    /// Commits the records that were sent, with their offsets.
+    async fn commit_transaction(&mut self) -> Result<(), Error> {
+        let Guarantee::ExactlyOnce(transactions) = &mut self.guarantee else { return Ok(()) };
+        let positions = self.in_flight.tracker.lock().take_all();
+        if positions.is_empty() && transactions.is_empty() {
+            return Ok(());
+        }
+        self.errors.flush(&self.context).await?;
+        let counters = &self.context.status.counters;
+        let started = Instant::now();
+        let entries = self.offsets.encode(&positions).await;
+        match transactions.commit(&self.context, entries.clone()).await {
+            Ok(records) => counters.transactions.observe(records),
+            Err(error) => {
+                counters.commit_failures.fetch_add(1, Relaxed);
+                return Err(error);
+            }
+        }
+        counters.commits.observe(started.elapsed());
+        self.committed(positions, &entries).await;
+        Ok(())
+    }
+
     /// Writes the offsets of acknowledged records. Fails only for good; else the next commit tries again.
     async fn commit(&mut self) -> Result<(), Error> {
+        let Guarantee::AtLeastOnce(writer) = &self.guarantee else { return Ok(()) };
         if self.context.shared.reach.borrow().error.is_some() {
             return Ok(()); // Known to be in vain; a transaction begun now would only time out.
         }
@@ -370,10 +504,14 @@ impl Running {
         if positions.is_empty() {
             return Ok(());
         }
+        if let Err(error) = self.errors.flush(&self.context).await {
+            self.in_flight.tracker.lock().restore(positions);
+            return Err(error);
+        }
         let counters = &self.context.status.counters;
         let started = Instant::now();
         let entries = self.offsets.encode(&positions).await;
-        let (writer, batch) = (Arc::clone(&self.writer), entries.clone());
+        let (writer, batch) = (Arc::clone(writer), entries.clone());
         let written = self.context.blocking(move || writer.write(&batch)).await.and_then(|result| result);
         if let Err(error) = written {
             counters.commit_failures.fetch_add(1, Relaxed);
@@ -385,7 +523,13 @@ impl Running {
             return Ok(());
         }
         counters.commits.observe(started.elapsed());
-        self.offsets.written(&positions, &entries).await;
+        self.committed(positions, &entries).await;
+        Ok(())
+    }
+
+    /// Kafka has these positions.
+    async fn committed(&mut self, positions: Vec<SourcePosition>, entries: &[source_offsets::Written]) {
+        self.offsets.written(&positions, entries).await;
         for position in &positions {
             self.context.status.set_position(position.partition.to_string(), position.offset.to_string());
         }
@@ -393,41 +537,5 @@ impl Running {
         let newer: HashSet<_> = positions.iter().map(|p| Arc::as_ptr(&p.partition)).collect();
         self.confirmed.retain(|p| !newer.contains(&Arc::as_ptr(&p.partition)));
         self.confirmed.extend(positions);
-        Ok(())
     }
-}
-
-fn transform_and_convert(
-    settings: &mut RecordSettings,
-    record: &mut Record,
-) -> Result<Option<Outgoing>, (Stage, Error)> {
-    let transformed = if settings.chain.is_empty() {
-        std::mem::take(record)
-    } else {
-        match settings.chain.apply(std::mem::take(record)).map_err(|e| (Stage::Transformation, e))? {
-            Some(record) => record,
-            None => return Ok(None),
-        }
-    };
-    let Record { topic, partition, key, value, mut headers, timestamp, .. } = transformed;
-    let key = settings.key.from_connect(&topic, &mut headers, &key).map_err(|e| (Stage::KeyConverter, e))?;
-    let value = settings.value.from_connect(&topic, &mut headers, &value).map_err(|e| (Stage::ValueConverter, e))?;
-    let headers = convert_headers(settings, &topic, headers).map_err(|e| (Stage::HeaderConverter, e))?;
-    Ok(Some(Outgoing { topic, partition, key, value, headers, timestamp, token: Token::UNTRACKED }))
-}
-
-fn convert_headers(
-    settings: &RecordSettings,
-    topic: &str,
-    headers: Vec<Header>,
-) -> Result<Option<OwnedHeaders>, Error> {
-    if headers.is_empty() {
-        return Ok(None);
-    }
-    let mut out = OwnedHeaders::new_with_capacity(headers.len());
-    for Header { key, schema, value } in headers {
-        let bytes = settings.header.from_connect_header(topic, &key, &Data { schema, value })?;
-        out = out.insert(KafkaHeader { key: key.as_str(), value: bytes.as_deref() });
-    }
-    Ok(Some(out))
 }

@@ -14,6 +14,9 @@ use crate::kafka::{
     offsets::ConnectorOffsets,
 };
 
+/// A key of the offsets topic, and the offset there.
+pub(super) type Written = (Bytes, Option<Bytes>);
+
 /// The offsets of one connector. A task reads them once, after it has fenced its
 /// predecessor, and then knows what it wrote itself; the connector reads anew each time.
 pub(super) struct StoredOffsets {
@@ -39,7 +42,7 @@ impl StoredOffsets {
     }
 
     /// The entries to write for positions.
-    pub(super) async fn encode(&self, positions: &[SourcePosition]) -> Vec<(Bytes, Option<Bytes>)> {
+    pub(super) async fn encode(&self, positions: &[SourcePosition]) -> Vec<Written> {
         let cache = match &self.cache {
             Some(cache) => Some(cache.lock().await),
             None => None,
@@ -56,7 +59,7 @@ impl StoredOffsets {
     }
 
     /// Remembers what was written.
-    pub(super) async fn written(&self, positions: &[SourcePosition], entries: &[(Bytes, Option<Bytes>)]) {
+    pub(super) async fn written(&self, positions: &[SourcePosition], entries: &[Written]) {
         let Some(cache) = &self.cache else { return };
         if let Some(known) = cache.lock().await.as_mut() {
             for (position, (key, _)) in positions.iter().zip(entries) {

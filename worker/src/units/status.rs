@@ -63,6 +63,8 @@ pub struct Counters {
     pub partitions: AtomicU64,
     /// `total-record-failures`: operations that failed.
     pub failures: AtomicU64,
+    /// `total-record-errors`: records that could not be processed.
+    pub errors: AtomicU64,
     /// `total-records-skipped`.
     pub skipped: AtomicU64,
     /// `total-retries`.
@@ -81,6 +83,38 @@ pub struct Counters {
     pub commits: Timer,
     /// Offset commits that failed.
     pub commit_failures: AtomicU64,
+    /// Records in the transactions that were committed.
+    pub transactions: Sizes,
+}
+
+/// How large something was.
+#[derive(Debug, Default)]
+pub struct Sizes {
+    /// How often.
+    pub count: AtomicU64,
+    /// The sum.
+    pub total: AtomicU64,
+    /// The smallest, plus one; 0 while there was none.
+    smallest: AtomicU64,
+    /// The largest.
+    pub max: AtomicU64,
+}
+
+impl Sizes {
+    /// Notes one.
+    pub fn observe(&self, size: u64) {
+        self.count.fetch_add(1, Relaxed);
+        self.total.fetch_add(size, Relaxed);
+        self.max.fetch_max(size, Relaxed);
+        // Fails only when another thread noted a smaller one.
+        let smaller = |known: u64| (known == 0 || size < known - 1).then_some(size + 1);
+        let _ = self.smallest.fetch_update(Relaxed, Relaxed, smaller);
+    }
+
+    /// The smallest, 0 while there was none.
+    pub fn min(&self) -> u64 {
+        self.smallest.load(Relaxed).saturating_sub(1)
+    }
 }
 
 /// How often something ran and how long it took.

@@ -8,8 +8,9 @@ use std::{
 
 use async_trait::async_trait;
 use barnabas_connect::{
-    ConfigDef, Connector, ConnectorContext, ConnectorPlugin, Data, Error, Kind, OffsetMap, Offsets, RawConfig, Record,
-    SinkContext, SinkTask, SourceContext, SourcePosition, SourceTask, TaskFactory, TopicPartition, Value,
+    ConfigDef, Connector, ConnectorContext, ConnectorPlugin, Data, ErrantRecordReporter, Error, Kind, OffsetMap,
+    Offsets, RawConfig, Record, SinkContext, SinkTask, SourceContext, SourcePosition, SourceTask, TaskFactory,
+    TopicPartition, TransactionContext, Value,
 };
 
 /// What happened to a connector of a test, and what is to happen.
@@ -27,6 +28,8 @@ pub struct Observed {
     pub started_at: Mutex<Vec<u64>>,
     /// How far a source may count; 0 holds it.
     pub limit: Mutex<u64>,
+    /// Values that a sink reports as errant instead of taking them.
+    pub errant: Mutex<Vec<String>>,
 }
 
 pub fn observed(name: &str) -> Arc<Observed> {
@@ -91,6 +94,7 @@ struct Counter {
     topic: String,
     next: u64,
     partition: Arc<OffsetMap>,
+    transactions: Option<Arc<TransactionContext>>,
 }
 
 #[async_trait]
@@ -98,6 +102,7 @@ impl SourceTask for Counter {
     async fn start(&mut self, context: SourceContext, config: RawConfig) -> Result<(), Error> {
         self.name = context.name.to_string();
         self.topic = config["topic"].clone();
+        self.transactions = context.transactions.clone();
         self.partition = Arc::new(OffsetMap::single("counter", "one"));
         let stored = context.offsets.offset(&self.partition).await?;
         self.next = stored.and_then(|o| o.get("next").and_then(|n| n.as_u64())).unwrap_or(0);
@@ -115,6 +120,13 @@ impl SourceTask for Counter {
         }
         let limit = *observed(&self.name).limit.lock().unwrap();
         let until = (self.next + 100).min(limit);
+        if let Some(transactions) = &self.transactions {
+            // 150 records belong together, across batches; the second such group is dropped.
+            for end in (self.next + 1..=until).filter(|end| end % 150 == 0) {
+                let records = (end - self.next) as usize;
+                if end == 300 { transactions.abort_after(records) } else { transactions.commit_after(records) }
+            }
+        }
         let records = (self.next..until)
             .map(|n| {
                 let position =
@@ -136,6 +148,7 @@ impl SourceTask for Counter {
 struct Collector {
     name: String,
     panic_at: Option<String>,
+    reporter: Option<Arc<dyn ErrantRecordReporter>>,
 }
 
 impl Collector {
@@ -149,6 +162,7 @@ impl SinkTask for Collector {
     async fn start(&mut self, context: SinkContext, config: RawConfig) -> Result<(), Error> {
         self.name = context.name.to_string();
         self.panic_at = config.get("panic.at").cloned();
+        self.reporter = context.reporter.clone();
         Ok(())
     }
 
@@ -182,7 +196,15 @@ impl SinkTask for Collector {
         if let Some(at) = &self.panic_at {
             assert!(!values.contains(at), "asked to panic");
         }
-        observed.put.lock().unwrap().extend(values);
+        let errant = observed.errant.lock().unwrap().clone();
+        for (value, record) in values.into_iter().zip(records) {
+            match &self.reporter {
+                Some(reporter) if errant.contains(&value) => {
+                    reporter.report(record, Error::data(format!("{value} is not wanted"))).await?;
+                }
+                _ => observed.put.lock().unwrap().push(value),
+            }
+        }
         Ok(())
     }
 
