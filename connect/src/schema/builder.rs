@@ -160,6 +160,11 @@ impl SchemaBuilder {
         self
     }
 
+    /// A schema that is the same in all, to be changed.
+    pub fn copy_of(schema: &Schema) -> Self {
+        Self { schema: schema.clone() }
+    }
+
     /// Checks the default value and the field names, and shares the schema.
     pub fn build(self) -> Result<SchemaRef> {
         for (index, field) in self.schema.fields.iter().enumerate() {
