@@ -58,6 +58,11 @@ fn is_accident(case: &Json) -> bool {
     {
         return true;
     }
+    // Debezium logs what is wrong with its keys, or says it in words of its own.
+    if case["stage"] == "configure" && case["transform"].as_str().is_some_and(|class| class.starts_with("io.debezium"))
+    {
+        return true;
+    }
     ["NullPointerException", "ClassCastException", "IndexOutOfBoundsException", "ArrayIndexOutOfBoundsException"]
         .iter()
         .any(|accident| case["class"].as_str().is_some_and(|class| class.ends_with(accident)))
@@ -133,6 +138,16 @@ fn transforms_of_headers() {
 #[test]
 fn transforms_of_timestamps() {
     compare("transforms-timestamps.json", 1000, |_| false);
+}
+
+#[test]
+fn transforms_of_debezium() {
+    // A tombstone has no fields to leave out; Debezium's has no schema to ask, and fails.
+    let fails_on_tombstone = |case: &Json| {
+        case["config"]["delete.tombstone.handling.mode"] == "delete-to-tombstone"
+            && case["class"] == "java.lang.NullPointerException"
+    };
+    compare("transforms-debezium.json", 1500, fails_on_tombstone);
 }
 
 #[test]

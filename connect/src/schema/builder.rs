@@ -148,6 +148,11 @@ impl SchemaBuilder {
         self.schema.field(name)
     }
 
+    /// The index of the field of that name, if it was added.
+    pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
+        self.schema.field_index(name)
+    }
+
     /// Takes name, version, doc and parameters from another schema, but neither fields, default nor optionality
     /// (`SchemaUtil.copySchemaBasics`).
     #[must_use]

@@ -2,6 +2,7 @@
 
 mod cast;
 mod chain;
+mod debezium;
 mod drop_headers;
 mod extract_field;
 mod field_path;
@@ -24,6 +25,11 @@ use crate::config::{ConfigDef, RawConfig};
 use crate::converter::Configured;
 use crate::error::Result;
 use crate::record::{Data, Record};
+
+use debezium::{
+    by_logical_table_router, content_based_router, event_router, extract_new_record_state, filter as debezium_filter,
+    header_to_value,
+};
 
 pub(crate) use chain::errors as chain_errors;
 pub use chain::{TransformChain, chain};
@@ -83,6 +89,13 @@ pub(crate) static TRANSFORMS: &[TransformPlugin] = &[
     plugin!("org.apache.kafka.connect.transforms.TimestampConverter$Value", timestamp_converter, Value),
     plugin!("org.apache.kafka.connect.transforms.TimestampRouter", timestamp_router),
     plugin!("org.apache.kafka.connect.transforms.ValueToKey", value_to_key),
+    plugin!("io.debezium.transforms.ByLogicalTableRouter", by_logical_table_router),
+    plugin!("io.debezium.transforms.ContentBasedRouter", content_based_router),
+    plugin!("io.debezium.transforms.ExtractNewRecordState", extract_new_record_state),
+    // By its simple name, Filter is that of Apache Kafka, which stands before it.
+    plugin!("io.debezium.transforms.Filter", debezium_filter),
+    plugin!("io.debezium.transforms.HeaderToValue", header_to_value),
+    plugin!("io.debezium.transforms.outbox.EventRouter", event_router),
 ];
 
 pub(crate) fn classes() -> impl Iterator<Item = &'static str> {

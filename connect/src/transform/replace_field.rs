@@ -76,6 +76,12 @@ pub(super) fn build(config: &RawConfig, side: Side) -> std::result::Result<Box<d
     }))
 }
 
+/// The transform that leaves out those fields, as Debezium uses it.
+pub(super) fn excluding(exclude: Vec<String>, side: Side) -> Box<dyn Transform> {
+    let names = Names { exclude, include: Vec::new(), renames: Vec::new() };
+    Box::new(ReplaceField { side, replace_null: true, names, schemas: SchemaCache::new() })
+}
+
 /// Which fields stay, and their new names.
 struct Names {
     exclude: Vec<String>,
@@ -135,11 +141,13 @@ impl Transform for ReplaceField {
             let buckets = java::hash_map_capacity(entries.len());
             let mut updated = Map::with_capacity(entries.len());
             for (key, value) in entries {
-                match &key {
-                    Value::String(name) if self.names.keeps(name) => {
-                        updated.insert(Value::String(self.names.renamed(name)), value);
-                    }
-                    _ => {}
+                let Value::String(name) = &key else {
+                    let class = key.java_class();
+                    let what = format!("ReplaceField needs maps whose keys are strings, and found a key of {class}.");
+                    return Err(crate::Error::data(what));
+                };
+                if self.names.keeps(name) {
+                    updated.insert(Value::String(self.names.renamed(name)), value);
                 }
             }
             data.value = Value::from(updated.into_hash_order(buckets));

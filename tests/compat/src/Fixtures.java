@@ -47,6 +47,7 @@ public final class Fixtures {
         write(folder, "transforms-fields.json", FieldTransformCases.all());
         write(folder, "transforms-headers.json", HeaderTransformCases.all());
         write(folder, "transforms-timestamps.json", TimestampCases.transforms());
+        write(folder, "transforms-debezium.json", DebeziumCases.all());
         write(folder, "date-format.json", TimestampCases.formats());
         write(folder, "config.json", ConfigCases.all());
         write(folder, "definitions.json", ConfigCases.definitions());

@@ -30,7 +30,7 @@ final class Recorder {
         return source(topic, keySchema, key, schema, value, headers);
     }
 
-    static SourceRecord source(String topic, Schema keySchema, Object key, Schema schema, Object value, ConnectHeaders headers) {
+    static SourceRecord source(String topic, Schema keySchema, Object key, Schema schema, Object value, Iterable<org.apache.kafka.connect.header.Header> headers) {
         return new SourceRecord(Map.of("p", 1), Map.of("o", 2), topic, key == null ? null : 3, keySchema, key, schema, value, key == null ? null : 1_700_000_000_123L, headers);
     }
 
