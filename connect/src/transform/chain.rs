@@ -203,9 +203,9 @@ fn check(
 /// Puts the prefix back in front of the key of an error, and of the key where the message says `for configuration`.
 fn under(prefix: &str, mut error: ConfigError) -> ConfigError {
     let named = format!("for configuration {}:", error.key);
-    if !error.key.is_empty() && error.message.contains(&named) {
+    if error.message.contains(&named) {
         error.message = error.message.replacen(&named, &format!("for configuration {prefix}{}:", error.key), 1);
-    } else if error.reason == "UnknownKey" || error.reason == "MissingKey" {
+    } else if error.reason == "UnknownKey" {
         error.message = error.message.replacen(&error.key, &format!("{prefix}{}", error.key), 1);
     }
     error.key = format!("{prefix}{}", error.key).trim_end_matches('.').to_owned();

@@ -28,7 +28,7 @@ use crate::record::{Data, Record};
 
 use debezium::{
     by_logical_table_router, content_based_router, event_router, extract_new_record_state, filter as debezium_filter,
-    header_to_value,
+    header_to_value, timezone_converter,
 };
 
 pub(crate) use chain::errors as chain_errors;
@@ -95,6 +95,7 @@ pub(crate) static TRANSFORMS: &[TransformPlugin] = &[
     // By its simple name, Filter is that of Apache Kafka, which stands before it.
     plugin!("io.debezium.transforms.Filter", debezium_filter),
     plugin!("io.debezium.transforms.HeaderToValue", header_to_value),
+    plugin!("io.debezium.transforms.TimezoneConverter", timezone_converter),
     plugin!("io.debezium.transforms.outbox.EventRouter", event_router),
 ];
 

@@ -173,7 +173,7 @@ impl Conversion {
                 Some(format) => format.format(millis).into(),
                 None => return Err(missing_format(millis)),
             },
-            Kind::Unix => Value::Int64(self.from_millis(millis)),
+            Kind::Unix => Value::Int64(self.unix_of(millis)),
             Kind::Timestamp => Value::Timestamp(millis),
             // Without a schema Java has one class for all three, whose type is taken for a timestamp.
             Kind::Date if !with_schema => Value::Timestamp(millis - millis.rem_euclid(MILLIS_PER_DAY)),
@@ -220,7 +220,7 @@ impl Conversion {
         }
     }
 
-    fn from_millis(&self, millis: i64) -> i64 {
+    fn unix_of(&self, millis: i64) -> i64 {
         match self.precision {
             Precision::Seconds => millis / 1000,
             Precision::Millis => millis,

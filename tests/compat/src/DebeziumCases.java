@@ -19,6 +19,7 @@ final class DebeziumCases {
         byLogicalTableRouter();
         headerToValue();
         eventRouter();
+        timezoneConverter();
         return RECORDER.cases;
     }
 
@@ -171,5 +172,62 @@ final class DebeziumCases {
                 Map.of(placement, "missing:envelope,type:header", "table.field.additional.missing", "ignore"), Map.of(placement, "type"), Map.of(placement, "a:b:c:d"), Map.of("route.topic.regex", "("))) {
             RECORDER.run("outbox.EventRouter", config, outbox());
         }
+    }
+
+    private static Schema named(Schema.Type type, String name) {
+        return SchemaBuilder.type(type).optional().name(name).version(1).build();
+    }
+
+    private static void timezoneConverter() {
+        Schema row = SchemaBuilder.struct().optional().name("server.shop.times.Value").field("id", Schema.INT64_SCHEMA).field("plain", Schema.OPTIONAL_INT64_SCHEMA)
+            .field("ms", named(Schema.Type.INT64, "io.debezium.time.Timestamp")).field("us", named(Schema.Type.INT64, "io.debezium.time.MicroTimestamp"))
+            .field("ns", named(Schema.Type.INT64, "io.debezium.time.NanoTimestamp")).field("zoned", named(Schema.Type.STRING, "io.debezium.time.ZonedTimestamp"))
+            .field("date", named(Schema.Type.INT32, "io.debezium.time.Date")).field("connect", org.apache.kafka.connect.data.Timestamp.builder().optional().build()).build();
+        Schema zonedTime = SchemaBuilder.struct().optional().name("server.shop.times.Value").field("time", named(Schema.Type.STRING, "io.debezium.time.ZonedTime")).build();
+        List<ConnectRecord<?>> records = new ArrayList<>();
+        String[] zoned = {"2024-03-10T02:30:00Z", "2024-11-03T01:30:00.123456+02:00", "1969-12-31T23:59:59.999-05:30", "2024-07-01T12:00:00.5Z"};
+        // In the gap and in the overlap of Los Angeles, before 1970, and in summer.
+        long[] seconds = {1_710_037_800L, 1_730_597_400L, -1L, 1_719_835_200L};
+        for (int i = 0; i < 4; i++) {
+            Struct after = new Struct(row).put("id", 1L).put("plain", seconds[i]).put("ms", seconds[i] * 1000 + 5).put("us", seconds[i] * 1_000_000 + 6).put("ns", seconds[i] * 1_000_000_000 + 7)
+                .put("zoned", zoned[i]).put("date", 5).put("connect", Fixtures.date(seconds[i] * 1000 + 8));
+            Struct event = event(row, "u", i == 0 ? after : null, after, false);
+            records.add(record("server.shop.times", event.schema(), event, new ConnectHeaders()));
+        }
+        Struct empty = event(row, "c", null, new Struct(row).put("id", 1L), false);
+        records.add(record("server.shop.times", empty.schema(), empty, new ConnectHeaders()));
+        records.add(record("t", null, null, new ConnectHeaders()));
+        records.add(record("t", Schema.STRING_SCHEMA, "x", new ConnectHeaders()));
+        for (String zone : List.of("America/Los_Angeles", "+08:00", "-05:30", "Europe/Berlin", "UTC", "Asia/Kathmandu", "Nowhere", "+8", "PST8PDT")) {
+            RECORDER.run("TimezoneConverter", Map.of("converted.timezone", zone), fresh(records));
+        }
+        for (String list : List.of("source:orders", "source:orders:ms", "topic:server.shop.times:us", "topic:other", "orders:connect", "server.shop.times:zoned", "source:orders:after.ms", "source:orders:before.ms", "orders:ms,times:us",
+                "source:orders:source.ts_ms", "source:other,orders:ms", "orders", "a:b:c:d", "topic:other,server.shop.times:us", "x:-")) {
+            for (String key : List.of("include.list", "exclude.list")) {
+                RECORDER.run("TimezoneConverter", Map.of("converted.timezone", "Europe/Berlin", key, list), fresh(records));
+            }
+        }
+        RECORDER.run("TimezoneConverter", Map.of("converted.timezone", "UTC", "include.list", "a:b", "exclude.list", "a:b"), fresh(records));
+        RECORDER.run("TimezoneConverter", Map.of(), fresh(records));
+        for (String time : List.of("12:34:56+01:00", "00:00:00Z", "23:59:59.5-02:00")) {
+            Struct event = event(zonedTime, "c", null, new Struct(zonedTime).put("time", time), false);
+            RECORDER.run("TimezoneConverter", Map.of("converted.timezone", "+05:45"), record("t", event.schema(), event, new ConnectHeaders()));
+        }
+    }
+
+    /** Copies, because the converter changes the record that it is given. */
+    private static List<ConnectRecord<?>> fresh(List<ConnectRecord<?>> records) {
+        List<ConnectRecord<?>> copies = new ArrayList<>();
+        for (ConnectRecord<?> record : records) {
+            copies.add(record.newRecord(record.topic(), record.kafkaPartition(), record.keySchema(), record.key(), record.valueSchema(), copy(record.value()), record.timestamp()));
+        }
+        return copies;
+    }
+
+    private static Object copy(Object value) {
+        if (!(value instanceof Struct struct)) return value;
+        Struct copy = new Struct(struct.schema());
+        for (org.apache.kafka.connect.data.Field field : struct.schema().fields()) copy.put(field, copy(struct.getWithoutDefault(field.name())));
+        return copy;
     }
 }

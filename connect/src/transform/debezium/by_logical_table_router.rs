@@ -23,7 +23,7 @@ pub(in crate::transform) fn config_def() -> ConfigDef {
             low("topic.regex", Type::String, "A Java regular expression. Topics whose whole name matches are renamed.")
                 .validator(Validator::Regex),
         )
-        .define(low("topic.replacement", Type::String, "The new name of the topic; `$1` stands for what the first group matched."))
+        .define(low("topic.replacement", Type::String, "The new name of the topic; `$1` stands for what the first group matched.").validator(Validator::NonEmptyString),)
         .define(
             low("key.enforce.uniqueness", Type::Boolean, "Whether the keys get a field that names the table of the row.")
                 .default(true),

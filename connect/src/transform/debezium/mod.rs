@@ -7,6 +7,7 @@ pub(super) mod extract_new_record_state;
 pub(super) mod filter;
 pub(super) mod header_to_value;
 mod scripting;
+pub(super) mod timezone_converter;
 
 use crate::config::{ConfigError, ConfigKey, Importance, Type, Validator};
 use crate::error::{Error, Result};
