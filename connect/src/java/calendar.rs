@@ -171,7 +171,7 @@ impl Builder {
         let millis_of_day = self.millis_of_day();
         let carried = millis_of_day.div_euclid(MILLIS_PER_DAY);
         let days = if self.stamp(Field::WeekYear) > self.stamp(Field::Year) {
-            self.week_date() + carried
+            self.week_date(carried) + carried
         } else {
             self.days(carried)
         };
@@ -196,7 +196,7 @@ impl Builder {
     }
 
     /// `GregorianCalendar.setWeekDate`
-    fn week_date(&self) -> i64 {
+    fn week_date(&self, carried: i64) -> i64 {
         let mut week = if self.is_set(Field::WeekOfYear) { self.get(Field::WeekOfYear) } else { 1 };
         let mut day = if self.is_set(Field::DayOfWeek) { self.get(Field::DayOfWeek) } else { 1 };
         // A number of a day that is out of range is one of days that are counted from Monday.
@@ -214,7 +214,8 @@ impl Builder {
             day = if day == 7 { 1 } else { day + 1 };
         }
         let year = self.get(Field::WeekYear);
-        let year = if self.is_set(Field::Era) && self.get(Field::Era) == 0 { 1 - year } else { year };
+        // The era is that of the day which the other fields say.
+        let year = if date_of(self.days(carried)).0 <= 0 { 1 - year } else { year };
         first_sunday(year_start(year)) + day - 1 + 7 * (week - 1)
     }
 

@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::schema::{Schema, SchemaBuilder, SchemaKind, SchemaRef};
 use crate::value::{Str, Value};
 
-use super::fields::{SchemaCache, check_null, replace_null_with_default, set_struct, take_map, take_struct};
+use super::fields::{SchemaCache, check_null, no_fields, replace_null_with_default, set_struct, take_map, take_struct};
 use super::{Side, Transform};
 use convert::cast;
 
@@ -207,6 +207,7 @@ impl Transform for Cast {
                 }
                 data.value = Value::from(map.into_hash_order(buckets));
             }
+            (Spec::Fields(_), Some(schema)) if schema.kind() != SchemaKind::Struct => return Err(no_fields()),
             (Spec::Fields(_), Some(_)) => {
                 let spec = &self.spec;
                 let (compiled, mut values) =

@@ -57,6 +57,11 @@ pub(super) fn not_a_struct(value: &Value, purpose: &str) -> Error {
     Error::data(format!("Only Struct objects supported for [{purpose}], found: {}", value.java_class()))
 }
 
+/// `Schema.fields` of a schema that is no struct.
+pub(super) fn no_fields() -> Error {
+    Error::data("Cannot list fields on non-struct type")
+}
+
 /// Takes the map out of schemaless data.
 pub(super) fn take_map(data: &mut Data, purpose: &str) -> Result<Map> {
     match std::mem::take(&mut data.value) {

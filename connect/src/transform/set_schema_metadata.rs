@@ -7,7 +7,7 @@ use crate::record::Record;
 use crate::schema::{Schema, SchemaBuilder, SchemaKind, SchemaRef};
 use crate::value::{Str, Value};
 
-use super::fields::{SchemaCache, check_null, replace_null_with_default, set_struct, take_struct};
+use super::fields::{SchemaCache, check_null, no_fields, replace_null_with_default, set_struct, take_struct};
 use super::{Side, Transform};
 
 const PURPOSE: &str = "updating schema metadata";
@@ -58,7 +58,7 @@ impl Metadata {
     fn updated(&self, schema: &Schema) -> Result<SchemaRef> {
         if schema.kind() != SchemaKind::Struct {
             // What Java says, whose transform asks any schema for its fields.
-            return Err(Error::data("Cannot list fields on non-struct type"));
+            return Err(no_fields());
         }
         let mut builder = SchemaBuilder::copy_of(schema);
         if let Some(name) = &self.name {

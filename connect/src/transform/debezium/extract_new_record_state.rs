@@ -9,7 +9,9 @@ use crate::converter::Configured;
 use crate::error::{Error, Result};
 use crate::record::{Data, Header, Record};
 use crate::schema::{Schema, SchemaBuilder, SchemaKind, SchemaRef};
-use crate::transform::fields::{SchemaCache, check_null, not_a_struct, replace_null_with_default, set_struct};
+use crate::transform::fields::{
+    SchemaCache, check_null, no_fields, not_a_struct, replace_null_with_default, set_struct,
+};
 use crate::transform::{Side, Transform, replace_field};
 use crate::value::{Str, Struct, Value};
 
@@ -302,7 +304,7 @@ fn leave_out(
 ) -> Result<Record> {
     let Some(schema) = &side.of(&mut record).schema else { return Ok(record) };
     if schema.kind() != SchemaKind::Struct {
-        return Err(Error::data("Cannot list fields on non-struct type"));
+        return Err(no_fields());
     }
     let dropped: Vec<Str> = if keep_compatible {
         let fields = schema.fields().iter().filter(|field| field.schema().is_optional());
