@@ -156,7 +156,8 @@ fn simple_date_format() {
     for case in fixtures("date-format.json") {
         let pattern = case["pattern"].as_str().unwrap();
         let format = match SimpleDateFormat::new(pattern) {
-            Ok(format) => format,
+            // The fixtures' too, because without it the result depends on today.
+            Ok(format) => format.with_two_digit_year_start(-757_382_400_000),
             Err(error) => {
                 differences.compare(&case, &json!({"error": error}), &theirs(&case, "format"));
                 continue;

@@ -20,7 +20,7 @@ use super::calendar::Fields;
 pub struct SimpleDateFormat {
     pattern: String,
     items: Vec<Item>,
-    /// Where the eighty years before and the twenty after now begin, in which a year of two digits lies.
+    /// Where the hundred years begin in which a year of two digits lies.
     century_start: i64,
 }
 
@@ -61,6 +61,14 @@ impl SimpleDateFormat {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let items = compile(pattern)?;
         Ok(Self { pattern: pattern.to_owned(), items, century_start: parse::century_start(now.as_millis() as i64) })
+    }
+
+    /// Sets where the hundred years begin in which a year of two digits lies, eighty years before now unless it is set
+    /// (`set2DigitYearStart`); in milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn with_two_digit_year_start(mut self, millis: i64) -> Self {
+        self.century_start = millis;
+        self
     }
 
     /// The pattern as it was given (`toPattern`).
