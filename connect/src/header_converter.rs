@@ -13,6 +13,7 @@ use crate::record::Data;
 use crate::schema::Schema;
 use crate::value::{Str, Value};
 
+pub(crate) use infer::date_to_text;
 pub use infer::parse_string;
 
 /// `org.apache.kafka.connect.storage.HeaderConverter`.

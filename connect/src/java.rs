@@ -1,6 +1,11 @@
 //! What Java does, where Connect's bytes depend on it: number and date formats, base64, hash codes and the order of a `HashMap`.
 
+pub(crate) mod calendar;
+mod date_format;
+
 use std::borrow::Cow;
+
+pub use date_format::SimpleDateFormat;
 
 use crate::value::Value;
 
@@ -170,6 +175,21 @@ fn scientific(text: &str, negative: bool) -> String {
     let (first, rest) = digits.trim_end_matches('0').split_at_checked(1).unwrap_or(("0", ""));
     let rest = if rest.is_empty() { "0" } else { rest };
     if first == "0" { format!("{sign}0.0") } else { format!("{sign}{first}.{rest}E{exponent}") }
+}
+
+/// The number in what `Double.parseDouble` and `Float.parseFloat` accept, in the spelling of Rust; hexadecimal numbers are not known.
+pub fn float_literal(text: &str) -> Option<&str> {
+    let text = trim(text);
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if unsigned == "NaN" || unsigned == "Infinity" {
+        // The sign of what is not a number is lost, as in Java.
+        return Some(if unsigned == "NaN" { unsigned } else { text });
+    }
+    // Rust accepts other spellings of these.
+    if unsigned.bytes().any(|b| b.is_ascii_alphabetic() && !b"eEdDfF".contains(&b)) {
+        return None;
+    }
+    Some(text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text))
 }
 
 /// Year, month (1 to 12) and day (1 to 31) of a number of days since 1970-01-01 in the proleptic Gregorian calendar.

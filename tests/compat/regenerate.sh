@@ -14,7 +14,13 @@ if [ $# -eq 0 ] && [ ! -d "$libs" ]; then
         mv "$libs.partial" "$libs"
     fi
 fi
+debezium=$cache/compat-debezium-3.6.1
+if [ ! -d "$debezium" ]; then
+    echo "Resolving the jars of Debezium into $debezium"
+    mvn -q -f "$here/debezium.xml" dependency:copy-dependencies -DexcludeGroupIds=org.apache.kafka -DoutputDirectory="$debezium.partial"
+    mv "$debezium.partial" "$debezium"
+fi
 classes=$(mktemp -d)
 trap 'rm -rf "$classes"' EXIT
 javac -nowarn -d "$classes" -cp "$libs/*" "$here"/src/*.java
-java -Dlog4j2.level=OFF -cp "$classes:$libs/*" Fixtures "$here/fixtures" ${2:+"$2" "${3:-1}"}
+java -Dlog4j2.level=OFF -cp "$classes:$libs/*:$debezium/*" Fixtures "$here/fixtures" ${2:+"$2" "${3:-1}"}

@@ -20,23 +20,12 @@ impl Type {
             Self::Int => Parsed::Int(trimmed.parse().map_err(|_| number())?),
             Self::Short => Parsed::Short(trimmed.parse().map_err(|_| number())?),
             Self::Long => Parsed::Long(trimmed.parse().map_err(|_| number())?),
-            Self::Double => Parsed::Double(parse_double(trimmed).ok_or_else(number)?),
+            Self::Double => {
+                Parsed::Double(java::float_literal(trimmed).and_then(|text| text.parse().ok()).ok_or_else(number)?)
+            }
             Self::List => Parsed::List(split_list(trimmed)),
         })
     }
-}
-
-/// `Double.parseDouble`, without hexadecimal numbers.
-fn parse_double(text: &str) -> Option<f64> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    match unsigned {
-        "NaN" => return Some(f64::NAN),
-        "Infinity" => return Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY }),
-        // Rust accepts these spellings, Java does not.
-        _ if unsigned.bytes().any(|b| b.is_ascii_alphabetic() && !b"eEdDfF".contains(&b)) => return None,
-        _ => {}
-    }
-    text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text).parse().ok()
 }
 
 /// `text.split("\\s*,\\s*", -1)`; the empty text is the empty list.

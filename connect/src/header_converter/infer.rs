@@ -9,6 +9,7 @@ use crate::schema::{Schema, SchemaBuilder, SchemaKind, SchemaRef};
 use crate::value::{Decimal, Map, Str, Value};
 
 use scan::Scanner;
+pub(crate) use text::date_to_text;
 pub(super) use text::to_text;
 
 /// Guesses the type of a value from its text (`Values.parseString`): null, booleans, numbers in the narrowest type, dates and times,

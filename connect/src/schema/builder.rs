@@ -148,6 +148,11 @@ impl SchemaBuilder {
         self.schema.field(name)
     }
 
+    /// The index of the field of that name, if it was added.
+    pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
+        self.schema.field_index(name)
+    }
+
     /// Takes name, version, doc and parameters from another schema, but neither fields, default nor optionality
     /// (`SchemaUtil.copySchemaBasics`).
     #[must_use]
@@ -158,6 +163,11 @@ impl SchemaBuilder {
         self.schema.parameters.clone_from(&schema.parameters);
         self.schema.logical = schema.logical;
         self
+    }
+
+    /// A schema that is the same in all, to be changed.
+    pub fn copy_of(schema: &Schema) -> Self {
+        Self { schema: schema.clone() }
     }
 
     /// Checks the default value and the field names, and shares the schema.

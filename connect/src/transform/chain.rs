@@ -200,9 +200,12 @@ fn check(
     }
 }
 
-/// Puts the prefix back in front of the key of an error, and of its message.
+/// Puts the prefix back in front of the key of an error, and of the key where the message says `for configuration`.
 fn under(prefix: &str, mut error: ConfigError) -> ConfigError {
-    if !error.key.is_empty() {
+    let named = format!("for configuration {}:", error.key);
+    if error.message.contains(&named) {
+        error.message = error.message.replacen(&named, &format!("for configuration {prefix}{}:", error.key), 1);
+    } else if error.reason == "UnknownKey" {
         error.message = error.message.replacen(&error.key, &format!("{prefix}{}", error.key), 1);
     }
     error.key = format!("{prefix}{}", error.key).trim_end_matches('.').to_owned();

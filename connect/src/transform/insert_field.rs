@@ -1,15 +1,14 @@
 //! `InsertField$Key` and `InsertField$Value`: add what is known about the record, or a constant.
 
-use std::sync::Arc;
-
 use crate::config::{ConfigDef, ConfigError, ConfigKey, RawConfig, Type};
 use crate::error::{Error, Result};
 use crate::java;
 use crate::record::Record;
 use crate::schema::{Schema, SchemaBuilder, SchemaRef};
-use crate::value::{Str, Struct, Value};
+use crate::value::{Str, Value};
 
-use super::{SchemaCache, Side, Transform, not_a_map, not_a_struct};
+use super::fields::{SchemaCache, check_null, replace_null_with_default, set_struct, take_map, take_struct};
+use super::{Side, Transform};
 
 const PURPOSE: &str = "field insertion";
 const FIELDS: [(&str, &str, Source); 5] = [
@@ -31,12 +30,6 @@ pub(super) fn config_def() -> ConfigDef {
         .define(replace_null_with_default())
 }
 
-pub(super) fn replace_null_with_default() -> ConfigKey {
-    ConfigKey::new("replace.null.with.default", Type::Boolean)
-        .default(true)
-        .doc("Whether fields that are null take the default value of their schema.")
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
     Topic,
@@ -54,10 +47,14 @@ struct Insertion {
 
 struct InsertField {
     side: Side,
-    insertions: Vec<Insertion>,
-    static_value: Value,
     replace_null: bool,
+    insertions: Insertions,
     schemas: SchemaCache<SchemaRef>,
+}
+
+struct Insertions {
+    all: Vec<Insertion>,
+    static_value: Value,
 }
 
 pub(super) fn build(config: &RawConfig, side: Side) -> std::result::Result<Box<dyn Transform>, Vec<ConfigError>> {
@@ -85,9 +82,8 @@ pub(super) fn build(config: &RawConfig, side: Side) -> std::result::Result<Box<d
     }
     Ok(Box::new(InsertField {
         side,
-        insertions,
-        static_value: static_value.map_or(Value::Null, Value::from),
         replace_null: config.boolean("replace.null.with.default"),
+        insertions: Insertions { all: insertions, static_value: static_value.map_or(Value::Null, Value::from) },
         schemas: SchemaCache::new(),
     }))
 }
@@ -100,7 +96,7 @@ struct Known {
     timestamp: Option<i64>,
 }
 
-impl InsertField {
+impl Insertions {
     /// The value of one insertion; `None` leaves the field out. A timestamp is a number where there is no schema.
     fn value(&self, insertion: &Insertion, known: &Known, with_schema: bool) -> Result<Option<Value>> {
         Ok(match insertion.source {
@@ -122,7 +118,7 @@ impl InsertField {
         for field in schema.fields() {
             builder = builder.field(field.name_str().clone(), field.schema().clone());
         }
-        for insertion in &self.insertions {
+        for insertion in &self.all {
             let added = match (insertion.source, insertion.optional) {
                 (Source::Topic | Source::Static, true) => Schema::optional_string(),
                 (Source::Topic | Source::Static, false) => Schema::string(),
@@ -152,50 +148,27 @@ impl Transform for InsertField {
             return Ok(Some(record));
         }
         if data.schema.is_none() {
-            let map = match std::mem::take(&mut data.value) {
-                Value::Map(map) => map,
-                other => return Err(not_a_map(&other, PURPOSE)),
-            };
-            let mut map = Arc::unwrap_or_clone(map);
+            let mut map = take_map(data, PURPOSE)?;
             let buckets = java::hash_map_copy(map.len());
-            for insertion in &self.insertions {
-                if let Some(value) = self.value(insertion, &known, false)? {
+            for insertion in &self.insertions.all {
+                if let Some(value) = self.insertions.value(insertion, &known, false)? {
                     map.insert(Value::String(insertion.name.clone()), value);
                 }
             }
             data.value = Value::from(map.into_hash_order(buckets));
             return Ok(Some(record));
         }
-        let old = match std::mem::take(&mut data.value) {
-            Value::Struct(old) => old,
-            other => return Err(not_a_struct(&other, PURPOSE)),
-        };
-        let old_schema = old.schema().clone();
-        let mut schemas = std::mem::replace(&mut self.schemas, SchemaCache::new());
-        let schema = schemas.get_or(&old_schema, || self.updated_schema(&old_schema));
-        self.schemas = schemas;
-        let schema = schema?;
-        let mut values = Arc::unwrap_or_clone(old).into_values();
-        values.reserve(self.insertions.len());
-        if self.replace_null {
-            fill_defaults(&old_schema, &mut values);
+        let (schema, mut values) = take_struct(data, PURPOSE, self.replace_null, &mut self.schemas, |schema| {
+            self.insertions.updated_schema(schema)
+        })?;
+        for (field, value) in schema.fields().iter().zip(&values) {
+            check_null(field, value)?;
         }
-        for insertion in &self.insertions {
-            values.push(self.value(insertion, &known, true)?.unwrap_or_default());
+        values.reserve(self.insertions.all.len());
+        for insertion in &self.insertions.all {
+            values.push(self.insertions.value(insertion, &known, true)?.unwrap_or_default());
         }
-        data.value = Value::from(Struct::from_values(schema.clone(), values));
-        data.schema = Some(schema);
+        set_struct(data, schema, values);
         Ok(Some(record))
-    }
-}
-
-/// `Struct.get` for all fields: null takes the default value.
-pub(super) fn fill_defaults(schema: &Schema, values: &mut [Value]) {
-    for (field, value) in schema.fields().iter().zip(values) {
-        if value.is_null()
-            && let Some(default) = field.schema().default()
-        {
-            *value = default.clone();
-        }
     }
 }

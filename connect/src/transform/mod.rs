@@ -1,15 +1,35 @@
 //! Single message transforms (`org.apache.kafka.connect.transforms`) and the chain that applies them.
 
+mod cast;
 mod chain;
+mod debezium;
+mod drop_headers;
+mod extract_field;
+mod field_path;
+mod fields;
+mod filter;
+mod flatten;
+mod header_from;
+mod hoist_field;
 mod insert_field;
+mod insert_header;
+mod mask_field;
 mod regex_router;
 mod replace_field;
+mod set_schema_metadata;
+mod timestamp_converter;
+mod timestamp_router;
+mod value_to_key;
 
 use crate::config::{ConfigDef, RawConfig};
 use crate::converter::Configured;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::{Data, Record};
-use crate::value::Value;
+
+use debezium::{
+    by_logical_table_router, content_based_router, event_router, extract_new_record_state, filter as debezium_filter,
+    header_to_value, timezone_converter,
+};
 
 pub(crate) use chain::errors as chain_errors;
 pub use chain::{TransformChain, chain};
@@ -28,32 +48,55 @@ pub(crate) struct TransformPlugin {
     pub build: fn(&RawConfig) -> Configured<Box<dyn Transform>>,
 }
 
+/// One transform: its class, the module that defines its keys and builds it, and the half of the record where there is a choice.
+macro_rules! plugin {
+    ($class:literal, $module:ident) => {
+        TransformPlugin { class: $class, config_def: $module::config_def, build: $module::build }
+    };
+    ($class:literal, $module:ident, $side:ident) => {
+        TransformPlugin {
+            class: $class,
+            config_def: $module::config_def,
+            build: |config| $module::build(config, Side::$side),
+        }
+    };
+}
+
 pub(crate) static TRANSFORMS: &[TransformPlugin] = &[
-    TransformPlugin {
-        class: "org.apache.kafka.connect.transforms.InsertField$Key",
-        config_def: insert_field::config_def,
-        build: |config| insert_field::build(config, Side::Key),
-    },
-    TransformPlugin {
-        class: "org.apache.kafka.connect.transforms.InsertField$Value",
-        config_def: insert_field::config_def,
-        build: |config| insert_field::build(config, Side::Value),
-    },
-    TransformPlugin {
-        class: "org.apache.kafka.connect.transforms.RegexRouter",
-        config_def: regex_router::config_def,
-        build: regex_router::build,
-    },
-    TransformPlugin {
-        class: "org.apache.kafka.connect.transforms.ReplaceField$Key",
-        config_def: replace_field::config_def,
-        build: |config| replace_field::build(config, Side::Key),
-    },
-    TransformPlugin {
-        class: "org.apache.kafka.connect.transforms.ReplaceField$Value",
-        config_def: replace_field::config_def,
-        build: |config| replace_field::build(config, Side::Value),
-    },
+    plugin!("org.apache.kafka.connect.transforms.Cast$Key", cast, Key),
+    plugin!("org.apache.kafka.connect.transforms.Cast$Value", cast, Value),
+    plugin!("org.apache.kafka.connect.transforms.DropHeaders", drop_headers),
+    plugin!("org.apache.kafka.connect.transforms.ExtractField$Key", extract_field, Key),
+    plugin!("org.apache.kafka.connect.transforms.ExtractField$Value", extract_field, Value),
+    plugin!("org.apache.kafka.connect.transforms.Filter", filter),
+    plugin!("org.apache.kafka.connect.transforms.Flatten$Key", flatten, Key),
+    plugin!("org.apache.kafka.connect.transforms.Flatten$Value", flatten, Value),
+    plugin!("org.apache.kafka.connect.transforms.HeaderFrom$Key", header_from, Key),
+    plugin!("org.apache.kafka.connect.transforms.HeaderFrom$Value", header_from, Value),
+    plugin!("org.apache.kafka.connect.transforms.HoistField$Key", hoist_field, Key),
+    plugin!("org.apache.kafka.connect.transforms.HoistField$Value", hoist_field, Value),
+    plugin!("org.apache.kafka.connect.transforms.InsertField$Key", insert_field, Key),
+    plugin!("org.apache.kafka.connect.transforms.InsertField$Value", insert_field, Value),
+    plugin!("org.apache.kafka.connect.transforms.InsertHeader", insert_header),
+    plugin!("org.apache.kafka.connect.transforms.MaskField$Key", mask_field, Key),
+    plugin!("org.apache.kafka.connect.transforms.MaskField$Value", mask_field, Value),
+    plugin!("org.apache.kafka.connect.transforms.RegexRouter", regex_router),
+    plugin!("org.apache.kafka.connect.transforms.ReplaceField$Key", replace_field, Key),
+    plugin!("org.apache.kafka.connect.transforms.ReplaceField$Value", replace_field, Value),
+    plugin!("org.apache.kafka.connect.transforms.SetSchemaMetadata$Key", set_schema_metadata, Key),
+    plugin!("org.apache.kafka.connect.transforms.SetSchemaMetadata$Value", set_schema_metadata, Value),
+    plugin!("org.apache.kafka.connect.transforms.TimestampConverter$Key", timestamp_converter, Key),
+    plugin!("org.apache.kafka.connect.transforms.TimestampConverter$Value", timestamp_converter, Value),
+    plugin!("org.apache.kafka.connect.transforms.TimestampRouter", timestamp_router),
+    plugin!("org.apache.kafka.connect.transforms.ValueToKey", value_to_key),
+    plugin!("io.debezium.transforms.ByLogicalTableRouter", by_logical_table_router),
+    plugin!("io.debezium.transforms.ContentBasedRouter", content_based_router),
+    plugin!("io.debezium.transforms.ExtractNewRecordState", extract_new_record_state),
+    // By its simple name, Filter is that of Apache Kafka, which stands before it.
+    plugin!("io.debezium.transforms.Filter", debezium_filter),
+    plugin!("io.debezium.transforms.HeaderToValue", header_to_value),
+    plugin!("io.debezium.transforms.TimezoneConverter", timezone_converter),
+    plugin!("io.debezium.transforms.outbox.EventRouter", event_router),
 ];
 
 pub(crate) fn classes() -> impl Iterator<Item = &'static str> {
@@ -77,52 +120,5 @@ impl Side {
             Self::Key => &mut record.key,
             Self::Value => &mut record.value,
         }
-    }
-}
-
-/// `Requirements.requireMap`
-fn not_a_map(value: &Value, purpose: &str) -> Error {
-    Error::data(format!(
-        "Only Map objects supported in absence of schema for [{purpose}], found: {}",
-        value.java_class()
-    ))
-}
-
-/// `Requirements.requireStruct`
-fn not_a_struct(value: &Value, purpose: &str) -> Error {
-    Error::data(format!("Only Struct objects supported for [{purpose}], found: {}", value.java_class()))
-}
-
-/// What was compiled for the schemas seen lately. Nearly every task sees one schema, so the last one is asked first.
-struct SchemaCache<T> {
-    entries: Vec<(crate::SchemaRef, T)>,
-}
-
-impl<T: Clone> SchemaCache<T> {
-    /// As many as Java's transforms keep.
-    const SIZE: usize = 16;
-
-    fn new() -> Self {
-        Self { entries: Vec::new() }
-    }
-
-    fn get_or(&mut self, schema: &crate::SchemaRef, compile: impl FnOnce() -> Result<T>) -> Result<T> {
-        let same = |(known, _): &(crate::SchemaRef, T)| std::sync::Arc::ptr_eq(known, schema);
-        let index =
-            self.entries.iter().rposition(same).or_else(|| self.entries.iter().rposition(|(known, _)| known == schema));
-        match index {
-            Some(index) => {
-                let last = self.entries.len() - 1;
-                self.entries.swap(index, last);
-            }
-            None => {
-                let compiled = compile()?;
-                if self.entries.len() == Self::SIZE {
-                    self.entries.remove(0);
-                }
-                self.entries.push((schema.clone(), compiled));
-            }
-        }
-        Ok(self.entries[self.entries.len() - 1].1.clone())
     }
 }

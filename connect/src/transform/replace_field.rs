@@ -7,10 +7,10 @@ use crate::error::Result;
 use crate::java;
 use crate::record::Record;
 use crate::schema::{Schema, SchemaBuilder, SchemaRef};
-use crate::value::{Map, Str, Struct, Value};
+use crate::value::{Map, Str, Value};
 
-use super::insert_field::{fill_defaults, replace_null_with_default};
-use super::{SchemaCache, Side, Transform, not_a_map, not_a_struct};
+use super::fields::{SchemaCache, check_null, replace_null_with_default, set_struct, take_map, take_struct};
+use super::{Side, Transform};
 
 const PURPOSE: &str = "field replacement";
 
@@ -59,10 +59,8 @@ fn parse_renames(mappings: &[String]) -> std::result::Result<Vec<(String, Str)>,
 
 struct ReplaceField {
     side: Side,
-    exclude: Vec<String>,
-    include: Vec<String>,
-    renames: Vec<(String, Str)>,
     replace_null: bool,
+    names: Names,
     schemas: SchemaCache<Arc<Compiled>>,
 }
 
@@ -72,12 +70,23 @@ pub(super) fn build(config: &RawConfig, side: Side) -> std::result::Result<Box<d
         .map_err(|message| vec![ConfigError::new("renames", "InvalidValue", message)])?;
     Ok(Box::new(ReplaceField {
         side,
-        exclude: config.list("exclude").to_vec(),
-        include: config.list("include").to_vec(),
-        renames,
         replace_null: config.boolean("replace.null.with.default"),
+        names: Names { exclude: config.list("exclude").to_vec(), include: config.list("include").to_vec(), renames },
         schemas: SchemaCache::new(),
     }))
+}
+
+/// The transform that leaves out those fields, as Debezium uses it.
+pub(super) fn excluding(exclude: Vec<String>, side: Side) -> Box<dyn Transform> {
+    let names = Names { exclude, include: Vec::new(), renames: Vec::new() };
+    Box::new(ReplaceField { side, replace_null: true, names, schemas: SchemaCache::new() })
+}
+
+/// Which fields stay, and their new names.
+struct Names {
+    exclude: Vec<String>,
+    include: Vec<String>,
+    renames: Vec<(String, Str)>,
 }
 
 /// What has to be known for each schema.
@@ -91,7 +100,7 @@ struct Compiled {
     crossed: bool,
 }
 
-impl ReplaceField {
+impl Names {
     fn keeps(&self, field: &str) -> bool {
         !self.exclude.iter().any(|name| name == field)
             && (self.include.is_empty() || self.include.iter().any(|name| name == field))
@@ -128,48 +137,36 @@ impl Transform for ReplaceField {
             return Ok(Some(record));
         }
         if data.schema.is_none() {
-            let map = match std::mem::take(&mut data.value) {
-                Value::Map(map) => map,
-                other => return Err(not_a_map(&other, PURPOSE)),
-            };
-            let entries = Arc::unwrap_or_clone(map).into_entries();
+            let entries = take_map(data, PURPOSE)?.into_entries();
             let buckets = java::hash_map_capacity(entries.len());
             let mut updated = Map::with_capacity(entries.len());
             for (key, value) in entries {
-                match &key {
-                    Value::String(name) if self.keeps(name) => {
-                        updated.insert(Value::String(self.renamed(name)), value);
-                    }
-                    _ => {}
+                let Value::String(name) = &key else {
+                    let class = key.java_class();
+                    let what = format!("ReplaceField needs maps whose keys are strings, and found a key of {class}.");
+                    return Err(crate::Error::data(what));
+                };
+                if self.names.keeps(name) {
+                    updated.insert(Value::String(self.names.renamed(name)), value);
                 }
             }
             data.value = Value::from(updated.into_hash_order(buckets));
             return Ok(Some(record));
         }
-        let old = match std::mem::take(&mut data.value) {
-            Value::Struct(old) => old,
-            other => return Err(not_a_struct(&other, PURPOSE)),
-        };
-        let old_schema = old.schema().clone();
-        let mut schemas = std::mem::replace(&mut self.schemas, SchemaCache::new());
-        let compiled = schemas.get_or(&old_schema, || self.compile(&old_schema));
-        self.schemas = schemas;
-        let compiled = compiled?;
-        let mut values = Arc::unwrap_or_clone(old).into_values();
-        if self.replace_null {
-            fill_defaults(&old_schema, &mut values);
-        }
+        let (compiled, mut values) =
+            take_struct(data, PURPOSE, self.replace_null, &mut self.schemas, |schema| self.names.compile(schema))?;
         let take = |index: &usize| {
             if compiled.distinct { std::mem::take(&mut values[*index]) } else { values[*index].clone() }
         };
         let updated: Vec<Value> = compiled.from.iter().map(take).collect();
-        if compiled.crossed {
-            for (field, value) in compiled.schema.fields().iter().zip(&updated) {
+        for (field, value) in compiled.schema.fields().iter().zip(&updated) {
+            if compiled.crossed {
                 field.schema().validate(Some(field.name()), value)?;
+            } else {
+                check_null(field, value)?;
             }
         }
-        data.value = Value::from(Struct::from_values(compiled.schema.clone(), updated));
-        data.schema = Some(compiled.schema.clone());
+        set_struct(data, compiled.schema.clone(), updated);
         Ok(Some(record))
     }
 }

@@ -73,6 +73,18 @@ impl Decimal {
         self.to_string().parse().unwrap_or(f64::NAN)
     }
 
+    /// The lowest 64 bits of the whole part (`BigDecimal.longValue`).
+    pub fn to_i64_wrapping(&self) -> i64 {
+        let digits = self.digits();
+        let scale = i64::from(self.scale);
+        let kept = if scale > 0 { digits.len().saturating_sub(scale as usize) } else { digits.len() };
+        let ten = |value: u64, digit: u8| value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        let whole = digits.as_bytes()[..kept].iter().fold(0, |value, digit| ten(value, *digit));
+        // Beyond 64 zeros nothing is left in 64 bits.
+        let value = (0..scale.min(0).unsigned_abs().min(64)).fold(whole, |value, _| ten(value, b'0')) as i64;
+        if self.is_negative() { value.wrapping_neg() } else { value }
+    }
+
     /// The unscaled value when it fits.
     pub fn unscaled_i128(&self) -> Option<i128> {
         if self.unscaled.len() > 16 {

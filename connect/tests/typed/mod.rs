@@ -5,7 +5,9 @@
 use std::path::Path;
 
 use barnabas_connect::schema::SchemaKind;
-use barnabas_connect::{Data, Decimal, Map, RawConfig, Schema, SchemaBuilder, SchemaRef, Str, Struct, Value, java};
+use barnabas_connect::{
+    Data, Decimal, Error, Map, RawConfig, Schema, SchemaBuilder, SchemaRef, Str, Struct, Value, java,
+};
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
 
@@ -17,6 +19,19 @@ pub fn fixtures(name: &str) -> Vec<Json> {
     }
     let text = std::fs::read_to_string(folder.join("tests/compat/fixtures").join(name)).unwrap();
     serde_json::from_str(&text).unwrap()
+}
+
+/// What an error shows.
+pub fn failed(error: &Error) -> Json {
+    json!({"error": error.message()})
+}
+
+/// The result under `key`, or the error.
+pub fn theirs(case: &Json, key: &str) -> Json {
+    match case.get("error") {
+        Some(message) => json!({"error": message}),
+        None => json!({key: case[key]}),
+    }
 }
 
 pub fn config(json: &Json) -> RawConfig {

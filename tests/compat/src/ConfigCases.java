@@ -14,9 +14,21 @@ import org.apache.kafka.connect.json.JsonConverterConfig;
 import org.apache.kafka.connect.runtime.SinkConnectorConfig;
 import org.apache.kafka.connect.runtime.SourceConnectorConfig;
 import org.apache.kafka.connect.storage.StringConverterConfig;
+import org.apache.kafka.connect.transforms.Cast;
+import org.apache.kafka.connect.transforms.DropHeaders;
+import org.apache.kafka.connect.transforms.ExtractField;
+import org.apache.kafka.connect.transforms.Flatten;
+import org.apache.kafka.connect.transforms.HeaderFrom;
+import org.apache.kafka.connect.transforms.HoistField;
 import org.apache.kafka.connect.transforms.InsertField;
+import org.apache.kafka.connect.transforms.InsertHeader;
+import org.apache.kafka.connect.transforms.MaskField;
 import org.apache.kafka.connect.transforms.RegexRouter;
 import org.apache.kafka.connect.transforms.ReplaceField;
+import org.apache.kafka.connect.transforms.SetSchemaMetadata;
+import org.apache.kafka.connect.transforms.TimestampConverter;
+import org.apache.kafka.connect.transforms.TimestampRouter;
+import org.apache.kafka.connect.transforms.ValueToKey;
 
 /** Parsing and validation of configurations, and the definitions themselves. */
 final class ConfigCases {
@@ -31,6 +43,18 @@ final class ConfigCases {
         defs.put("InsertField", InsertField.CONFIG_DEF);
         defs.put("ReplaceField", ReplaceField.CONFIG_DEF);
         defs.put("RegexRouter", RegexRouter.CONFIG_DEF);
+        defs.put("Cast$Value", Cast.CONFIG_DEF);
+        defs.put("DropHeaders", DropHeaders.CONFIG_DEF);
+        defs.put("ExtractField$Value", ExtractField.CONFIG_DEF);
+        defs.put("Flatten$Value", Flatten.CONFIG_DEF);
+        defs.put("HeaderFrom$Value", HeaderFrom.CONFIG_DEF);
+        defs.put("HoistField$Value", HoistField.CONFIG_DEF);
+        defs.put("InsertHeader", InsertHeader.CONFIG_DEF);
+        defs.put("MaskField$Value", MaskField.CONFIG_DEF);
+        defs.put("SetSchemaMetadata$Value", SetSchemaMetadata.CONFIG_DEF);
+        defs.put("TimestampConverter$Value", TimestampConverter.CONFIG_DEF);
+        defs.put("TimestampRouter", TimestampRouter.CONFIG_DEF);
+        defs.put("ValueToKey", ValueToKey.CONFIG_DEF);
         return defs;
     }
 

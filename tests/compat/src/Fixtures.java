@@ -32,6 +32,7 @@ public final class Fixtures {
 
     public static void main(String[] arguments) throws Exception {
         TimeZone.setDefault(TimeZone.getTimeZone("UTC"));
+        java.util.Locale.setDefault(java.util.Locale.US);
         Path folder = Path.of(arguments[0]);
         if (arguments.length > 2) {
             seed = Long.parseLong(arguments[1]);
@@ -43,6 +44,11 @@ public final class Fixtures {
         write(folder, "converters.json", ConverterCases.all());
         write(folder, "headers.json", ConverterCases.headers());
         write(folder, "transforms.json", TransformCases.all());
+        write(folder, "transforms-fields.json", FieldTransformCases.all());
+        write(folder, "transforms-headers.json", HeaderTransformCases.all());
+        write(folder, "transforms-timestamps.json", TimestampCases.transforms());
+        write(folder, "transforms-debezium.json", DebeziumCases.all());
+        write(folder, "date-format.json", TimestampCases.formats());
         write(folder, "config.json", ConfigCases.all());
         write(folder, "definitions.json", ConfigCases.definitions());
         write(folder, "file.json", FileCases.all());

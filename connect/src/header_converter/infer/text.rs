@@ -49,9 +49,9 @@ fn append(out: &mut String, value: &Value, embedded: bool) {
             }
             out.push('}');
         }
-        Value::Date(days) => out.push_str(&date(i64::from(*days) * MILLIS_PER_DAY)),
-        Value::Time(millis) => out.push_str(&date(i64::from(*millis))),
-        Value::Timestamp(millis) => out.push_str(&date(*millis)),
+        Value::Date(days) => out.push_str(&date_to_text(i64::from(*days) * MILLIS_PER_DAY)),
+        Value::Time(millis) => out.push_str(&date_to_text(i64::from(*millis))),
+        Value::Timestamp(millis) => out.push_str(&date_to_text(*millis)),
         other => out.push_str(&other.to_string()),
     }
 }
@@ -74,7 +74,7 @@ fn escape(text: &str) -> String {
 }
 
 /// `Values.dateFormatFor`: the format follows from the value alone.
-fn date(millis: i64) -> String {
+pub fn date_to_text(millis: i64) -> String {
     let (year, month, day) = java::civil_from_days(millis.div_euclid(MILLIS_PER_DAY));
     let of_day = millis.rem_euclid(MILLIS_PER_DAY);
     let time = format!(
