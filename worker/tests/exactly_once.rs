@@ -63,7 +63,7 @@ impl Drop for Process {
 /// arbitrary moments: each line is in the topic once, and in the file once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_killed_again_and_again_repeats_and_loses_nothing() {
-    const LINES: usize = 600_000;
+    const LINES: usize = 300_000;
     const KILLS: usize = 12;
     let Some(kafka) = kafka() else { return };
     let (name, topic) = (unique("killed"), unique("t"));

@@ -347,7 +347,7 @@ impl Up {
             (Some((home, _)), Some(cluster)) if *home != cluster => self.leave(key, &stored).await,
             (Some(_), None) => self.leave(key, &stored).await,
             (told, Some(cluster)) if at_home(&cluster) => {
-                let spec = translate::connector(&stored, &self.folder, key);
+                let spec = translate::connector(&stored, &self.folder, key).reloaded(told.map(|(_, old)| old));
                 if told.is_none_or(|(_, old)| *old != spec) {
                     if let Some(problem) = &spec.problem {
                         let path = Path::parse(&problem.message);

@@ -233,7 +233,7 @@ impl Observer {
             Ok(resolved) => {
                 spec.config = config;
                 spec.secrets = resolved.secrets;
-                (spec, resolved.refers)
+                (spec.reloaded(self.connectors.get(key).map(|told| &told.spec)), resolved.refers)
             }
             Err(Unresolved::Problem(problem)) => {
                 spec.problem = Some(problem);

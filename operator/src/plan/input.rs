@@ -159,6 +159,21 @@ pub struct ConnectorSpec {
     pub warnings: Vec<Problem>,
 }
 
+impl ConnectorSpec {
+    /// With `config.action.reload: none` the values that references stand for stay what they were, until the resource
+    /// itself changes; by default a new value restarts what uses it.
+    #[must_use]
+    pub fn reloaded(mut self, before: Option<&Self>) -> Self {
+        let none = self.config.get("config.action.reload").is_some_and(|what| what.trim().eq_ignore_ascii_case("none"));
+        let same = |before: &&Self| before.generation == self.generation && before.uid == self.uid;
+        if let Some(before) = before.filter(same).filter(|before| none && before.problem.is_none()) {
+            self.config.clone_from(&before.config);
+            self.secrets.clone_from(&before.secrets);
+        }
+        self
+    }
+}
+
 /// What an earlier leader wrote into a connector's status, so that counters and transition times go on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PreviousStatus {

@@ -75,6 +75,13 @@ impl InFlight {
         })
     }
 
+    /// Begins anew after an attempt that failed; what it sent was aborted.
+    pub(super) fn forget(&self) {
+        *self.tracker.lock() = AckTracker::default();
+        self.failed.lock().take();
+        self.take_rejected();
+    }
+
     /// A record is handed to librdkafka.
     pub(super) fn sent(&self) {
         self.count.fetch_add(1, SeqCst);

@@ -81,6 +81,8 @@ struct Context {
     blocking: TaskTracker,
     /// A source task's writer of offsets.
     writer: Arc<tokio::sync::OnceCell<Arc<Closing<OffsetsWriter>>>>,
+    /// With exactly-once support, the source task's producer.
+    claim: Arc<tokio::sync::OnceCell<transactions::Claim>>,
 }
 
 impl Context {
@@ -210,6 +212,7 @@ pub fn spawn(shared: Arc<Shared>, unit: Unit, ended: impl FnOnce() + Send + 'sta
         target: target_changes,
         blocking: TaskTracker::new(),
         writer: Arc::default(),
+        claim: Arc::default(),
     };
     let span = tracing::info_span!("unit", connector = %unit.connector, task = unit.task);
     tokio::spawn(
@@ -264,8 +267,8 @@ async fn supervise(context: Context) {
         }
         Err(_) => {}
     }
-    let Context { unit, status: _, stop, blocking, writer, shared, .. } = context;
-    drop(writer);
+    let Context { unit, status: _, stop, blocking, writer, claim, shared, .. } = context;
+    drop((writer, claim));
     blocking.close();
     blocking.wait().await;
     tracing::info!(

@@ -30,7 +30,7 @@ use super::{
     settings::RecordSettings,
     source_offsets::{self, StoredOffsets},
     source_records::{self, Outgoing},
-    transactions::Transactions,
+    transactions::{Claim, Transactions},
 };
 use crate::kafka::{
     admin::{TopicCreation, create_topic},
@@ -45,39 +45,24 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SourceTask>) -> Resu
     let creation = topic_creation(&context)?;
     context.await_kafka().await?;
     source_offsets::ensure_topic(&context.shared, &source_offsets::topic(&context)).await?;
-    let exactly_once = context.shared.config.exactly_once_sources();
     let dead_letters = DeadLetters::open(&context).await?.map(Arc::new);
     let errors =
         ErrorHandler::new(settings.errors.clone(), dead_letters, Arc::clone(&context.status), context.stop.clone());
     let offsets = Arc::new(StoredOffsets::cached(&context));
 
-    // A record that Kafka refuses within a transaction takes all of the transaction with it.
-    let in_flight = InFlight::new(Arc::clone(&context.status), settings.errors.tolerate && !exactly_once);
-    let (connector, id) = (context.unit.name.as_str(), context.task());
-    let client_id = format!("connector-producer-{connector}-{id}");
-    let clients = &context.shared.clients;
-    let client = match exactly_once {
-        true => clients.transactional_producer(&context.config, &client_id, &transactional_id(&context))?,
-        false => clients.producer(&context.config, &client_id)?,
-    };
-    let producer: ThreadedProducer<Delivery> = client
-        .rdkafka
-        .create_with_context(Delivery {
-            notes: ClientNotes::new(&context.unit.connector, context.unit.task),
-            in_flight: Arc::clone(&in_flight),
-        })
-        .map_err(|error| classify("Creating the producer", error, None))?;
-    let producer = Arc::new(context.closing(producer));
-
-    // Either fences the task's previous instance, so that nobody else moves the offsets that are read from here on.
-    let guarantee = if exactly_once {
+    // Either fences the task's previous instance, so that nobody else moves the offsets that are read from here on. Either is
+    // for the unit's whole life: a second one would fence whoever may have taken over.
+    let (producer, in_flight, guarantee) = if context.shared.config.exactly_once_sources() {
+        let claim = context.claim.get_or_try_init(|| claim(&context)).await?.clone();
+        let (producer, in_flight) = (Arc::clone(&claim.producer), Arc::clone(&claim.in_flight));
         let topic = source_offsets::topic(&context);
-        Guarantee::ExactlyOnce(Transactions::begin(&context, Arc::clone(&producer), topic).await?)
+        (producer, in_flight, Guarantee::ExactlyOnce(Transactions::begin(&context, claim, topic).await?))
     } else {
-        // One writer for the unit's whole life: a second one would fence whoever may have taken over.
-        Guarantee::AtLeastOnce(Arc::clone(context.writer.get_or_try_init(|| open_writer(&context)).await?))
+        let writer = Arc::clone(context.writer.get_or_try_init(|| open_writer(&context)).await?);
+        let (producer, in_flight) = producer(&context, settings.errors.tolerate, None)?;
+        (producer, in_flight, Guarantee::AtLeastOnce(writer))
     };
-    let mut handed = SourceContext::new(context.unit.name.clone(), id, Arc::clone(&offsets) as _);
+    let mut handed = SourceContext::new(context.unit.name.clone(), context.task(), Arc::clone(&offsets) as _);
     if let Guarantee::ExactlyOnce(transactions) = &guarantee
         && let Some(bounds) = transactions.context()
     {
@@ -101,6 +86,33 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SourceTask>) -> Resu
     };
     task.stop().await;
     result
+}
+
+/// The producer of a task's records.
+fn producer(
+    context: &Context,
+    tolerate: bool,
+    transactional_id: Option<&str>,
+) -> Result<(Sending, Arc<InFlight>), Error> {
+    let in_flight = InFlight::new(Arc::clone(&context.status), tolerate);
+    let client_id = format!("connector-producer-{}-{}", context.unit.name, context.task());
+    let clients = &context.shared.clients;
+    let client = match transactional_id {
+        Some(id) => clients.transactional_producer(&context.config, &client_id, id)?,
+        None => clients.producer(&context.config, &client_id)?,
+    };
+    let notes = ClientNotes::new(&context.unit.connector, context.unit.task);
+    let producer = client
+        .rdkafka
+        .create_with_context(Delivery { notes, in_flight: Arc::clone(&in_flight) })
+        .map_err(|error| classify("Creating the producer", error, None))?;
+    Ok((Arc::new(context.closing(producer)), in_flight))
+}
+
+async fn claim(context: &Context) -> Result<Claim, Error> {
+    // A record that Kafka refuses takes all of its transaction with it: nothing to tolerate.
+    let (producer, in_flight) = producer(context, false, Some(&transactional_id(context)))?;
+    Claim::new(context, producer, in_flight).await
 }
 
 async fn open_writer(context: &Context) -> Result<Arc<Closing<OffsetsWriter>>, Error> {
@@ -137,6 +149,8 @@ fn topic_creation(context: &Context) -> Result<Option<TopicCreation>, Error> {
     Ok(creation)
 }
 
+type Sending = Arc<Closing<ThreadedProducer<Delivery>>>;
+
 /// How the offsets get to Kafka.
 enum Guarantee {
     /// After their records.
@@ -151,7 +165,7 @@ struct Running {
     creation: Option<TopicCreation>,
     /// Topics that were seen, and created where that was asked for.
     topics: HashSet<Str>,
-    producer: Arc<Closing<ThreadedProducer<Delivery>>>,
+    producer: Sending,
     in_flight: Arc<InFlight>,
     errors: ErrorHandler,
     offsets: Arc<StoredOffsets>,

@@ -1,7 +1,10 @@
 //! Exactly-once sources (KIP-618): records and their offsets in one transaction.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,7 +16,11 @@ use rdkafka::{
     types::RDKafkaErrorCode as Code,
 };
 
-use super::{Closing, Context, acks::Token, delivery::Delivery};
+use super::{
+    Closing, Context,
+    acks::Token,
+    delivery::{Delivery, InFlight},
+};
 use crate::kafka::errors::{self, classify};
 
 /// How long one call may wait before it is repeated; a transaction's own bound is `transaction.timeout.ms`.
@@ -22,6 +29,28 @@ const CALL: Duration = Duration::from_secs(10);
 const TAKE_OVER: Duration = Duration::from_secs(60);
 
 type Shared = Arc<Closing<ThreadedProducer<Delivery>>>;
+
+/// A task's transactional producer, for the unit's whole life: a second one would fence whoever may have taken over while
+/// Kafka could not be reached.
+#[derive(Clone)]
+pub(super) struct Claim {
+    pub(super) producer: Shared,
+    pub(super) in_flight: Arc<InFlight>,
+    /// A transaction was begun, and neither committed nor aborted.
+    open: Arc<AtomicBool>,
+}
+
+impl Claim {
+    /// Takes over the task's transactional id, which ends the transaction of its previous instance.
+    pub(super) async fn new(context: &Context, producer: Shared, in_flight: Arc<InFlight>) -> Result<Self, Error> {
+        let fencing = Arc::clone(&producer);
+        context
+            .blocking(move || fencing.init_transactions(TAKE_OVER))
+            .await?
+            .map_err(|error| failed("Taking over the transactional id", error, &producer))?;
+        Ok(Self { producer, in_flight, open: Arc::default() })
+    }
+}
 
 /// When a transaction is committed: `transaction.boundary`.
 enum Boundary {
@@ -33,26 +62,23 @@ enum Boundary {
     Connector(Arc<TransactionContext>),
 }
 
-/// The transactions of one task, and its offsets in them. Kafka fences whoever used its transactional id before.
+/// The transactions of one task, and its offsets in them.
 pub(super) struct Transactions {
-    producer: Shared,
+    claim: Claim,
     boundary: Boundary,
     offsets_topic: String,
-    open: bool,
     records: u64,
     last: Instant,
 }
 
 impl Transactions {
-    /// Takes over the task's transactional id, which ends the transaction of its previous instance.
-    pub(super) async fn begin(context: &Context, producer: Shared, offsets_topic: String) -> Result<Self, Error> {
+    /// Begins, without whatever an earlier attempt of this unit left open.
+    pub(super) async fn begin(context: &Context, claim: Claim, offsets_topic: String) -> Result<Self, Error> {
         let boundary = Boundary::parse(&context.config, context.shared.config.offset_flush_interval())?;
-        let fencing = Arc::clone(&producer);
-        context
-            .blocking(move || fencing.init_transactions(TAKE_OVER))
-            .await?
-            .map_err(|error| failed("Taking over the transactional id", error, &producer))?;
-        Ok(Self { producer, boundary, offsets_topic, open: false, records: 0, last: Instant::now() })
+        let mut transactions = Self { claim, boundary, offsets_topic, records: 0, last: Instant::now() };
+        transactions.abort(context).await?;
+        transactions.claim.in_flight.forget();
+        Ok(transactions)
     }
 
     /// What the task gets to set the bounds with.
@@ -87,7 +113,7 @@ impl Transactions {
 
     /// Whether nothing was sent since the last transaction.
     pub(super) fn is_empty(&self) -> bool {
-        !self.open
+        !self.claim.open.load(Relaxed)
     }
 
     /// A record is about to be sent to `topic`: there has to be a transaction.
@@ -102,11 +128,10 @@ impl Transactions {
     }
 
     fn open(&mut self) -> Result<(), Error> {
-        if !self.open {
-            self.producer
-                .begin_transaction()
-                .map_err(|error| failed("Beginning a transaction", error, &self.producer))?;
-            self.open = true;
+        if self.is_empty() {
+            let producer = &self.claim.producer;
+            producer.begin_transaction().map_err(|error| failed("Beginning a transaction", error, producer))?;
+            self.claim.open.store(true, Relaxed);
         }
         Ok(())
     }
@@ -118,19 +143,19 @@ impl Transactions {
         entries: Vec<(Bytes, Option<Bytes>)>,
     ) -> Result<u64, Error> {
         self.open()?;
-        let producer = Arc::clone(&self.producer);
+        let producer = Arc::clone(&self.claim.producer);
         let topic = self.offsets_topic.clone();
         context
             .blocking(move || send(&producer, &topic, &entries))
             .await?
-            .map_err(|error| failed("Writing offsets", error, &self.producer))?;
+            .map_err(|error| failed("Writing offsets", error, &self.claim.producer))?;
         let patience = transaction_timeout(&context.config);
         // The client's own way of waiting looks only every 100 ms, because another thread gets the acknowledgements.
-        let in_flight = Arc::clone(&self.producer.client().context().in_flight);
+        let in_flight = Arc::clone(&self.claim.in_flight);
         if tokio::time::timeout(patience, in_flight.drained()).await.is_err() {
             tracing::warn!(?patience, "Kafka does not acknowledge the records of the transaction.");
         }
-        let producer = Arc::clone(&self.producer);
+        let producer = Arc::clone(&self.claim.producer);
         let committed = context
             .blocking(move || {
                 let started = Instant::now();
@@ -144,26 +169,28 @@ impl Transactions {
             })
             .await?;
         if let Err(error) = committed {
-            return Err(failed("Committing a transaction", error, &self.producer));
+            return Err(failed("Committing a transaction", error, &self.claim.producer));
         }
-        self.open = false;
+        self.claim.open.store(false, Relaxed);
         Ok(std::mem::take(&mut self.records))
     }
 
     /// Drops what the transaction holds.
     pub(super) async fn abort(&mut self, context: &Context) -> Result<(), Error> {
-        if !std::mem::take(&mut self.open) {
+        if self.is_empty() {
             return Ok(());
         }
         self.records = 0;
         // Kafka may not have heard of the transaction yet, and then calls its end an error that no producer survives.
-        let in_flight = Arc::clone(&self.producer.client().context().in_flight);
+        let in_flight = Arc::clone(&self.claim.in_flight);
         drop(tokio::time::timeout(CALL, in_flight.drained()).await);
-        let producer = Arc::clone(&self.producer);
+        let producer = Arc::clone(&self.claim.producer);
         context
             .blocking(move || producer.abort_transaction(CALL))
             .await?
-            .map_err(|error| failed("Aborting a transaction", error, &self.producer))
+            .map_err(|error| failed("Aborting a transaction", error, &self.claim.producer))?;
+        self.claim.open.store(false, Relaxed);
+        Ok(())
     }
 }
 

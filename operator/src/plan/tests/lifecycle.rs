@@ -237,3 +237,21 @@ fn one_connector_that_comes_changes_fails_or_goes_restarts_nothing_of_another() 
     assert_eq!(rig.running(), before);
     before.clear();
 }
+
+#[test]
+fn a_new_secret_is_taken_over_at_once_or_with_the_next_change() {
+    let resolved = |secret: &str, generation, reload: &str| crate::plan::ConnectorSpec {
+        config: [("password", secret), ("config.action.reload", reload)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        secrets: [secret.to_owned()].into(),
+        generation,
+        ..spec(1)
+    };
+    let old = resolved("old", 1, "none");
+    assert_eq!(resolved("new", 1, "none").reloaded(Some(&old)), old);
+    for taken in [resolved("new", 2, "none"), resolved("new", 1, "restart")] {
+        assert_eq!(taken.clone().reloaded(Some(&old)), taken);
+    }
+    assert_eq!(resolved("new", 1, "none").reloaded(None).config["password"], "new");
+}
