@@ -226,8 +226,9 @@ impl Read {
                     Ok(())
                 })?;
                 // As Java: Avro's own map, made for the first block, is copied into one for all.
-                let capacity = java::hash_map_capacity(first);
-                let entries = Map::from_unique(unique(entries)).into_hash_order(capacity).into_entries();
+                let capacity = java::HASH_MAP_DEFAULT;
+                let mut entries = unique(entries);
+                java::hash_order(&mut entries, capacity, |(key, _)| key.as_str().map(utf8_hash));
                 let capacity = java::hash_map_capacity(entries.len());
                 Value::from(Map::from_unique(entries).into_hash_order(capacity))
             }
@@ -265,6 +266,11 @@ impl Read {
             Self::Anything => anything::read(input, 0)?,
         })
     }
+}
+
+/// `org.apache.avro.util.Utf8.hashCode`: that of a string where the text is ASCII.
+fn utf8_hash(text: &str) -> i32 {
+    text.bytes().fold(1i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte as i8)))
 }
 
 pub fn long(input: &mut Input<'_>) -> Result<i64> {

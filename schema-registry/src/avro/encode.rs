@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use barnabas_connect::schema::{Logical, SchemaKind};
-use barnabas_connect::{Error, Result, Schema, SchemaRef, Value, java};
+use barnabas_connect::{Error, Result, SchemaRef, Value, java};
 use serde_json::Value as Json;
 
 use super::from_connect::scale_error;
-use super::names::GENERAL_ENUM;
 use super::schema::{AvroSchema, Kind, TypeId};
-use super::{Settings, anything, is_map_entry, is_union, names};
+use super::{Settings, anything, is_map_entry, is_union};
 
 /// How a value is written.
 pub enum Write {
@@ -329,12 +328,6 @@ fn null_value() -> Error {
 
 fn wrong_type(expected: &str, value: &Value) -> Error {
     Error::data(format!("Invalid type for {expected}: class {}", value.java_class()))
-}
-
-/// Whether a Connect schema is written as an enum although it is a string.
-pub fn is_enum(schema: &Schema) -> bool {
-    schema.kind() == SchemaKind::String
-        && (schema.parameter(GENERAL_ENUM).is_some() || schema.parameter(names::ENUM).is_some())
 }
 
 pub fn put_long(out: &mut Vec<u8>, value: i64) {

@@ -27,9 +27,9 @@ const ANYTHING_TEXT: &str = r#"{"type":"record","name":"Anything","namespace":"i
     {"name":"double","type":["null","double"],"default":null},{"name":"float","type":["null","float"],"default":null},
     {"name":"int","type":["null","int"],"default":null},{"name":"long","type":["null","long"],"default":null},
     {"name":"string","type":["null","string"],"default":null},
-    {"name":"array","type":["null",{"type":"array","items":"Anything"}]},
+    {"name":"array","type":["null",{"type":"array","items":"Anything"}],"default":null},
     {"name":"map","type":["null",{"type":"array","items":{"type":"record","name":"MapEntry","fields":[
-        {"name":"key","type":"Anything"},{"name":"value","type":"Anything"}]}}]}]}"#;
+        {"name":"key","type":"Anything"},{"name":"value","type":"Anything"}]}}],"default":null}]}"#;
 
 struct Builder<'a> {
     settings: &'a Settings,
@@ -211,7 +211,7 @@ impl<'a> Builder<'a> {
             Kind::Bytes | Kind::String | Kind::Fixed { .. } | Kind::Enum { .. } => json.is_string(),
             Kind::Array(item) => json.as_array().is_some_and(|items| items.iter().all(|json| self.fits(*item, json))),
             Kind::Map(value) => json.as_object().is_some_and(|map| map.values().all(|json| self.fits(*value, json))),
-            Kind::Union(branches) => branches.first().is_some_and(|first| self.fits(*first, json)),
+            Kind::Union(branches) => branches.iter().any(|branch| self.fits(*branch, json)),
             Kind::Record { fields, .. } => json.as_object().is_some_and(|map| {
                 fields.iter().all(|field| {
                     map.get(&field.name).or(field.default.as_ref()).is_some_and(|json| self.fits(field.ty, json))

@@ -202,6 +202,11 @@ impl Encoder {
         }
         Ok(())
     }
+
+    /// The same as Avro itself does it: bytes always carry their length.
+    pub fn encode_framed(&self, out: &mut Vec<u8>, value: &Value) -> Result<()> {
+        self.write.write(out, value)
+    }
 }
 
 /// Reads values of one Avro schema.
@@ -224,8 +229,17 @@ impl Decoder {
 
     /// Reads a message behind its first `skip` bytes. As in Java, what follows the value is ignored.
     pub fn decode(&self, message: &Bytes, skip: usize) -> Result<Data> {
+        self.decode_as(message, skip, self.raw)
+    }
+
+    /// The same as Avro itself does it: bytes always carry their length.
+    pub fn decode_framed(&self, message: &Bytes) -> Result<Data> {
+        self.decode_as(message, 0, false)
+    }
+
+    fn decode_as(&self, message: &Bytes, skip: usize, raw: bool) -> Result<Data> {
         let mut input = Input::new(message, skip);
-        let value = match (&self.read, self.raw) {
+        let value = match (&self.read, raw) {
             (Read::Decimal { scale, .. }, true) => {
                 Value::Decimal(barnabas_connect::Decimal::new(input.take(input.left())?, *scale))
             }

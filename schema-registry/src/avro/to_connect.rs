@@ -223,7 +223,7 @@ impl<'a> ToConnect<'a> {
             None => version,
             Some(json) => match json.as_i64().and_then(|version| i32::try_from(version).ok()) {
                 Some(version) => Some(version),
-                None => return Err(Error::data(format!("Invalid Connect version found: {json}"))),
+                None => return Err(Error::data(format!("Invalid Connect version found: {}", plain(json)))),
             },
         };
         let Some(version) = version.filter(|version| *version >= 0) else { return Ok(builder) };
@@ -242,18 +242,22 @@ impl<'a> ToConnect<'a> {
                 for (name, value) in parameters {
                     let Json::String(value) = value else {
                         return Err(Error::data(format!(
-                            "Expected schema parameter values to be strings but found: {value}"
+                            "Expected schema parameter values to be strings but found: {}",
+                            plain(value)
                         )));
                     };
                     builder = set_parameter(builder, name, value);
                 }
             }
             Some(other) => {
-                return Err(Error::data(format!("Expected JSON object for schema parameters but found: {other}")));
+                return Err(Error::data(format!(
+                    "Expected JSON object for schema parameters but found: {}",
+                    plain(other)
+                )));
             }
         }
         for (name, value) in ty.props.iter().filter(|(name, _)| name.starts_with("avro")) {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = plain(value);
             builder = set_parameter(builder, name, &text);
         }
         Ok(builder)
@@ -263,7 +267,7 @@ impl<'a> ToConnect<'a> {
         let built = builder.clone().build()?;
         let name = match (ty.props.get(CONNECT_NAME), &ty.kind) {
             (Some(Json::String(name)), _) => Some(name.as_str()),
-            (Some(other), _) => return Err(Error::data(format!("Invalid schema name: {other}"))),
+            (Some(other), _) => return Err(Error::data(format!("Invalid schema name: {}", plain(other)))),
             (None, Kind::Fixed { name, .. }) if built.logical() != Some(Logical::Decimal) => Some(name.as_str()),
             (None, Kind::Record { name, .. } | Kind::Enum { name, .. }) => Some(name.as_str()),
             _ => None,
@@ -336,7 +340,10 @@ impl<'a> ToConnect<'a> {
                 Value::Struct(Arc::new(result))
             }
             Kind::Union(branches) => match branches.first() {
-                Some(first) if !matches!(self.schema.get(*first).kind, Kind::Null) => {
+                Some(first) if matches!(self.schema.get(*first).kind, Kind::Null) => Value::Null,
+                // One type or null.
+                Some(first) if !super::is_union(schema) => self.default_value(schema, *first, json)?,
+                Some(first) => {
                     let name = self.settings.branch_name(&self.schema.get(*first).kind, 0);
                     let field = schema.field(&name).ok_or_else(|| wrong("union"))?;
                     self.default_value(field.schema(), *first, json)?
@@ -373,13 +380,17 @@ fn set_parameter(builder: SchemaBuilder, name: &str, value: &str) -> SchemaBuild
 
 /// The schema with parameters of one use of it.
 fn with_parameters(schema: &SchemaRef, own: &serde_json::Map<String, Json>) -> Result<SchemaRef> {
-    let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    if own.iter().all(|(name, value)| schema.parameter(name) == Some(&text(value))) {
+    if own.iter().all(|(name, value)| schema.parameter(name) == Some(&plain(value))) {
         return Ok(schema.clone());
     }
     let mut builder = SchemaBuilder::of(schema);
     for (name, value) in own {
-        builder = set_parameter(builder, name, &text(value));
+        builder = set_parameter(builder, name, &plain(value));
     }
     builder.build()
+}
+
+/// As Java prints it: text without quotes.
+fn plain(json: &Json) -> String {
+    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
 }
