@@ -14,6 +14,7 @@
 //! | `cache` | what was worked out once for each topic and schema |
 //! | `input` | reading foreign bytes |
 //! | [`avro`] | Avro |
+//! | [`json`] | JSON Schema |
 //!
 //! A schema is compiled once into a plan, which then takes each record from bytes to values, or back, without another form
 //! between. The calls are synchronous; one that meets a schema for the first time blocks while it asks the registry.
@@ -23,14 +24,29 @@ mod cache;
 mod client;
 mod config;
 mod input;
+pub mod json;
 mod serde;
 mod subject;
 
-use barnabas_connect::Registry;
+use barnabas_connect::converter::ConverterPlugin;
+use barnabas_connect::{ConfigDef, Registry};
 
 pub use avro::AvroConverter;
+pub use json::JsonSchemaConverter;
+
+static PLUGINS: [&ConverterPlugin; 2] = [&avro::PLUGIN, &json::PLUGIN];
 
 /// Adds the converters.
 pub fn register(registry: &mut Registry) {
-    registry.register_converter(&avro::PLUGIN);
+    PLUGINS.iter().for_each(|plugin| registry.register_converter(plugin));
+}
+
+/// The full names of the converters.
+pub fn converters() -> Vec<&'static str> {
+    PLUGINS.iter().map(|plugin| plugin.class).collect()
+}
+
+/// The keys that all of them have.
+pub fn common_config_def() -> ConfigDef {
+    config::with_registry(config::data_keys())
 }

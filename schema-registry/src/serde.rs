@@ -115,9 +115,4 @@ impl Serde {
         let message = format!("Failed to {what} {ty} {of}: {}", error.message());
         Error::new(error.code(), message).with_reason(error.reason()).with_source(error)
     }
-
-    /// Whether the subject depends on the schema's name.
-    pub fn needs_name(&self) -> bool {
-        self.config.strategy != Strategy::TopicName
-    }
 }

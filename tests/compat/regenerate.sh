@@ -14,7 +14,13 @@ if [ $# -eq 0 ] && [ ! -d "$libs" ]; then
         mv "$libs.partial" "$libs"
     fi
 fi
+registry=$cache/compat-registry-2.6.13
+if [ ! -d "$registry" ]; then
+    echo "Resolving the jars of the Avro converter into $registry"
+    mvn -q -f "$here/registry/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$registry.partial"
+    mv "$registry.partial" "$registry"
+fi
 classes=$(mktemp -d)
 trap 'rm -rf "$classes"' EXIT
-javac -nowarn -d "$classes" -cp "$libs/*" "$here"/src/*.java
-java -Dlog4j2.level=OFF -cp "$classes:$libs/*" Fixtures "$here/fixtures" ${2:+"$2" "${3:-1}"}
+javac -nowarn -d "$classes" -cp "$libs/*:$registry/*" "$here"/src/*.java
+java -Dlog4j2.level=OFF -cp "$classes:$libs/*:$registry/*" Fixtures "$here/fixtures" ${2:+"$2" "${3:-1}"}

@@ -109,6 +109,15 @@ pub fn compile(avro: &AvroSchema, id: TypeId, schema: &SchemaRef, settings: &Set
         }
         (Kind::Map(value), SchemaKind::Map) => Write::Map(Box::new(compile(avro, *value, value_schema()?, settings)?)),
         (Kind::Record { fields, .. }, SchemaKind::Struct) => {
+            let known =
+                |own: &&barnabas_connect::Field| fields.iter().any(|field| settings.name(own.name()) == field.name);
+            if let Some(lost) = schema.fields().iter().find(|own| settings.strict && !known(own)) {
+                return Err(Error::data(format!(
+                    "The Avro record {} has no field {}. Set latest.compatibility.strict=false (id.compatibility.strict=false) to leave it out",
+                    ty.kind.full_name().unwrap_or_default(),
+                    lost.name()
+                )));
+            }
             let mut sources = Vec::with_capacity(fields.len());
             for field in fields {
                 let own = schema.fields().iter().position(|own| settings.name(own.name()) == field.name);

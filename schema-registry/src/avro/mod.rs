@@ -30,6 +30,7 @@ use schema::{Kind, TypeId, simple_name};
 use to_connect::ToConnect;
 
 pub use from_connect::from_connect;
+pub(crate) use from_connect::scale_error;
 pub use schema::AvroSchema;
 
 /// The converter class.
@@ -59,6 +60,8 @@ pub struct Settings {
     pub optional_keys: bool,
     /// `flatten.singleton.unions`
     pub flatten_singleton: bool,
+    /// `latest.compatibility.strict`: a field of a value that the registry's schema does not have is an error.
+    pub strict: bool,
 }
 
 impl Settings {
@@ -104,6 +107,7 @@ impl Settings {
             discard_type_doc: config.boolean("discard.type.doc.default"),
             optional_keys: config.boolean("allow.optional.map.keys"),
             flatten_singleton: config.boolean("flatten.singleton.unions"),
+            strict: true,
         }
     }
 
@@ -279,7 +283,7 @@ impl AvroConverter {
         let serde = Serde::new(SerdeConfig::new(&config, is_key)?, SchemaType::Avro, is_key);
         let size = serde.config.cache_size;
         Ok(Self {
-            settings: Settings::new(&config),
+            settings: Settings { strict: serde.config.strict, ..Settings::new(&config) },
             encoders: Cache::new(size, serde.write_ttl()),
             decoders: Cache::new(size, None),
             serde,
