@@ -15,6 +15,7 @@
 //! | `input` | reading foreign bytes |
 //! | [`avro`] | Avro |
 //! | [`json`] | JSON Schema |
+//! | [`protobuf`] | Protobuf |
 //!
 //! A schema is compiled once into a plan, which then takes each record from bytes to values, or back, without another form
 //! between. The calls are synchronous; one that meets a schema for the first time blocks while it asks the registry.
@@ -25,6 +26,8 @@ mod client;
 mod config;
 mod input;
 pub mod json;
+mod names;
+pub mod protobuf;
 mod serde;
 mod subject;
 
@@ -33,8 +36,9 @@ use barnabas_connect::{ConfigDef, Registry};
 
 pub use avro::AvroConverter;
 pub use json::JsonSchemaConverter;
+pub use protobuf::ProtobufConverter;
 
-static PLUGINS: [&ConverterPlugin; 2] = [&avro::PLUGIN, &json::PLUGIN];
+static PLUGINS: [&ConverterPlugin; 3] = [&avro::PLUGIN, &json::PLUGIN, &protobuf::PLUGIN];
 
 /// Adds the converters.
 pub fn register(registry: &mut Registry) {

@@ -4,7 +4,6 @@ use barnabas_connect::{Error, Result};
 
 use crate::client::{Client, SchemaText, SchemaType};
 use crate::config::SerdeConfig;
-use crate::subject::Strategy;
 
 /// The byte that each message begins with; the id of its schema follows, big-endian.
 pub const MAGIC: u8 = 0;

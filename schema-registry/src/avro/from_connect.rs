@@ -4,9 +4,9 @@ use barnabas_connect::schema::{Logical, SchemaKind};
 use barnabas_connect::{Error, Result, Schema, SchemaRef, Value};
 use serde_json::{Map, Value as Json, json};
 
-use super::names::*;
 use super::schema::{AvroField, AvroSchema, Kind, Type, TypeId};
 use super::{Settings, is_fixed, is_union};
+use crate::names::*;
 
 /// The Avro schema of a Connect schema; without one it is that of anything.
 pub fn from_connect(schema: Option<&SchemaRef>, settings: &Settings) -> Result<AvroSchema> {

@@ -4,7 +4,7 @@ mod anything;
 mod decode;
 mod encode;
 mod from_connect;
-mod names;
+
 mod render;
 mod schema;
 mod to_connect;
@@ -22,6 +22,7 @@ use crate::cache::Cache;
 use crate::client::{SchemaText, SchemaType};
 use crate::config::{SerdeConfig, data_keys, flag, with_registry};
 use crate::input::Input;
+use crate::names;
 use crate::serde::{self, Serde, WriteWith};
 use decode::Read;
 use encode::Write;

@@ -9,9 +9,9 @@ use barnabas_connect::{
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use super::names::*;
 use super::schema::{AvroSchema, Kind, Type, TypeId};
 use super::{Settings, is_map_entry};
+use crate::names::*;
 
 /// The Connect schema of each Avro type that a decoder meets.
 pub struct ToConnect<'a> {
