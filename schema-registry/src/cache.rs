@@ -56,8 +56,11 @@ pub struct Cache<K, V> {
     capacity: usize,
     /// How long a value holds; for ever by default.
     ttl: Option<Duration>,
-    topics: Mutex<HashMap<Box<str>, Vec<(K, Arc<Slot<V>>)>>>,
+    topics: Mutex<HashMap<Box<str>, Entries<K, V>>>,
 }
+
+/// Of one topic, the last used at the end.
+type Entries<K, V> = Vec<(K, Arc<Slot<V>>)>;
 
 /// The lock is held while the registry is asked, so that others who need the same wait for the answer.
 struct Slot<V>(Mutex<State<V>>);

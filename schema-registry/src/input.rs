@@ -82,8 +82,8 @@ impl<'a> Input<'a> {
 
     /// Fails when so many items of at least that many bytes cannot follow.
     pub fn expect_items(&mut self, count: usize, least: usize) -> Result<()> {
-        if least > 0 {
-            if count > self.left() / least {
+        if let Some(most) = self.left().checked_div(least) {
+            if count > most {
                 return Err(Error::data(format!(
                     "{count} items are announced, but only {} bytes follow.",
                     self.left()

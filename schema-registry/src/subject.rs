@@ -7,23 +7,23 @@ use barnabas_connect::{Error, Result};
 pub enum Strategy {
     /// `<topic>-key` or `<topic>-value`
     #[default]
-    TopicName,
+    Topic,
     /// The name of the record.
-    RecordName,
+    Record,
     /// `<topic>-<name of the record>`
-    TopicRecordName,
+    TopicRecord,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::TopicName, Self::RecordName, Self::TopicRecordName];
+    pub const ALL: [Self; 3] = [Self::Topic, Self::Record, Self::TopicRecord];
 
     /// The Java class.
     pub fn class(self) -> &'static str {
         match self {
-            Self::TopicName => "io.confluent.kafka.serializers.subject.TopicNameStrategy",
-            Self::RecordName => "io.confluent.kafka.serializers.subject.RecordNameStrategy",
-            Self::TopicRecordName => "io.confluent.kafka.serializers.subject.TopicRecordNameStrategy",
+            Self::Topic => "io.confluent.kafka.serializers.subject.TopicNameStrategy",
+            Self::Record => "io.confluent.kafka.serializers.subject.RecordNameStrategy",
+            Self::TopicRecord => "io.confluent.kafka.serializers.subject.TopicRecordNameStrategy",
         }
     }
 
@@ -35,7 +35,7 @@ impl Strategy {
 
     /// The subject, when it does not depend on the schema.
     pub fn of_topic(self, topic: &str, is_key: bool) -> Option<String> {
-        (self == Self::TopicName).then(|| format!("{topic}-{}", if is_key { "key" } else { "value" }))
+        (self == Self::Topic).then(|| format!("{topic}-{}", if is_key { "key" } else { "value" }))
     }
 
     /// The subject of a schema with this full name, if it has one.
@@ -51,7 +51,7 @@ impl Strategy {
             )));
         };
         Ok(match self {
-            Self::TopicRecordName => format!("{topic}-{record}"),
+            Self::TopicRecord => format!("{topic}-{record}"),
             _ => record.to_owned(),
         })
     }

@@ -39,7 +39,11 @@ fn a_real_registry_takes_our_schemas_and_gives_them_back() {
             &[("auto.register.schemas", "false")],
             &[("auto.register.schemas", "false"), ("use.latest.version", "true")],
         ] {
-            assert_eq!(write(extra).unwrap_or_else(|error| panic!("{class}: {error}")).unwrap(), bytes, "{class} {extra:?}");
+            assert_eq!(
+                write(extra).unwrap_or_else(|error| panic!("{class}: {error}")).unwrap(),
+                bytes,
+                "{class} {extra:?}"
+            );
         }
         let back = with(&[]).to_connect(&topic, &[], Some(&bytes)).unwrap_or_else(|error| panic!("{class}: {error}"));
         let back_schema = back.schema.unwrap();

@@ -26,7 +26,7 @@ import org.apache.kafka.connect.data.Struct;
 import org.apache.kafka.connect.data.Time;
 import org.apache.kafka.connect.data.Timestamp;
 
-/** Connect's data as Avro and back: AvroData of Apicurio Registry, which is Confluent's, and Avro's own encoding. */
+/** Connect's data as Avro and back: AvroData of Apicurio Registry, a copy of an older one of Confluent's, and Avro's own encoding. */
 final class AvroCases {
     private static final List<Map<String, String>> CONFIGS = List.of(
         Map.of(), Map.of("enhanced.avro.schema.support", "true"), Map.of("connect.meta.data", "false"),
