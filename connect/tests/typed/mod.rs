@@ -188,7 +188,7 @@ impl Differences {
     pub fn compare(&mut self, case: &Json, ours: &Json, theirs: &Json) {
         self.cases += 1;
         if ours != theirs {
-            let shown = |json: &Json| json.to_string().chars().take(3000).collect::<String>();
+            let shown = |json: &Json| json.to_string().chars().take(600).collect::<String>();
             self.found.push(format!("{}\n  ours:   {}\n  theirs: {}", shown(case), shown(ours), shown(theirs)));
         }
     }
