@@ -6,10 +6,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{ENUM, GENERAL_ENUM, NAMESPACE, Settings, is_union, write};
 
-/// The text of the JSON Schema of a Connect schema. The members of each object are in the order of a Java `HashMap`, in which
-/// the original writes them: the registry compares texts.
+/// The text of the JSON Schema of a Connect schema. Its members are in the order in which the library of the original writes
+/// them, because the registry compares texts.
 pub fn from_connect(schema: &Schema, settings: &Settings) -> Result<String> {
-    Ok(in_hash_order(make(schema, None, Use::default(), settings)?).to_string())
+    Ok(make(schema, None, Use::default(), settings)?.to_string())
 }
 
 /// How a schema is used.
@@ -60,7 +60,8 @@ fn make(schema: &Schema, index: Option<usize>, usage: Use, settings: &Settings) 
                 let key = make(keys, Some(0), Use::default(), settings)?;
                 let value = make(values, Some(1), Use::default(), settings)?;
                 set(&mut members, "type", json!("array"));
-                set(&mut members, "items", json!({"type": "object", "properties": {"key": key, "value": value}}));
+                let entry = in_hash_order(json!({"key": key, "value": value}), 1);
+                set(&mut members, "items", json!({"type": "object", "properties": entry}));
             }
         }
         SchemaKind::Struct if is_union(schema) => {
@@ -87,7 +88,7 @@ fn make(schema: &Schema, index: Option<usize>, usage: Use, settings: &Settings) 
                     .insert(field.name().to_owned(), make(field.schema(), Some(index), Use::default(), settings)?);
             }
             if !properties.is_empty() {
-                set(&mut members, "properties", properties.into());
+                set(&mut members, "properties", in_hash_order(properties.into(), 1));
             }
             if !settings.additional_properties {
                 set(&mut members, "additionalProperties", json!(false));
@@ -103,12 +104,12 @@ fn make(schema: &Schema, index: Option<usize>, usage: Use, settings: &Settings) 
         }
     }
     if let Some(inner) = wrapped {
-        set(&mut members, "oneOf", json!([{"type": "null"}, inner]));
+        set(&mut members, "oneOf", json!([{"type": "null"}, in_order(inner)]));
     }
     if let Some(index) = index {
         set(&mut members, "connect.index", json!(index));
     }
-    Ok(members.into())
+    Ok(in_order(members))
 }
 
 fn describe(schema: &Schema, members: &mut Map<String, Json>, settings: &Settings) -> Result<()> {
@@ -124,14 +125,14 @@ fn describe(schema: &Schema, members: &mut Map<String, Json>, settings: &Setting
     let own = schema.parameters().unwrap_or_default().iter().filter(|(name, _)| !name.starts_with(NAMESPACE));
     let parameters: Map<String, Json> = own.map(|(name, value)| (name.to_string(), value.as_str().into())).collect();
     if !parameters.is_empty() {
-        members.insert("connect.parameters".into(), parameters.into());
+        members.insert("connect.parameters".into(), in_hash_order(parameters.into(), 1));
     }
     if let Some(default) = schema.default() {
         let mut out = Vec::new();
         write(&mut out, Some(schema), default, settings)?;
         let default =
             serde_json::from_slice(&out).map_err(|error| Error::data(format!("Invalid default value: {error}")))?;
-        members.insert("default".into(), default);
+        members.insert("default".into(), in_hash_order(default, usize::MAX));
     }
     Ok(())
 }
@@ -154,14 +155,40 @@ pub fn value_schema(schema: &Schema) -> Result<&barnabas_connect::SchemaRef> {
         .ok_or_else(|| Error::data(format!("A {} schema has no schema for its values.", schema.kind())))
 }
 
-fn in_hash_order(json: Json) -> Json {
+/// The type, what describes it, what the library does not know in the order of a hash map, and then the schemas inside.
+fn in_order(members: Map<String, Json>) -> Json {
+    let rank = |name: &str, value: &Json| match name {
+        "type" | "enum" => 0,
+        "additionalProperties" if value.is_boolean() => 1,
+        "title" => 2,
+        "description" => 3,
+        "default" => 4,
+        name if name.starts_with("connect.") => 5,
+        _ => 6,
+    };
+    let Json::Object(members) = in_hash_order(members.into(), 1) else { return Json::Null };
+    let (mut own, mut members): (Vec<_>, Vec<_>) =
+        members.into_iter().partition(|(name, _)| name.starts_with("connect."));
+    // The library copies its map of these.
+    let buckets = java::hash_map_copy(own.len());
+    java::hash_order(&mut own, buckets, |(name, _)| Some(java::string_hash(name)));
+    members.extend(own);
+    members.sort_by_key(|(name, value)| rank(name, value));
+    Json::Object(members.into_iter().collect())
+}
+
+/// The members of an object, and of those in it as far down, as a Java `HashMap` has them.
+fn in_hash_order(json: Json, levels: usize) -> Json {
     match json {
-        Json::Object(members) => {
-            let mut members: Vec<_> = members.into_iter().map(|(name, value)| (name, in_hash_order(value))).collect();
+        Json::Object(members) if levels > 0 => {
+            let mut members: Vec<_> =
+                members.into_iter().map(|(name, value)| (name, in_hash_order(value, levels - 1))).collect();
             java::hash_order(&mut members, java::HASH_MAP_DEFAULT, |(name, _)| Some(java::string_hash(name)));
             Json::Object(members.into_iter().collect())
         }
-        Json::Array(items) => items.into_iter().map(in_hash_order).collect::<Vec<_>>().into(),
+        Json::Array(items) if levels > 0 => {
+            items.into_iter().map(|item| in_hash_order(item, levels - 1)).collect::<Vec<_>>().into()
+        }
         other => other,
     }
 }
