@@ -67,7 +67,7 @@ pub fn validate(registry: &Registry, name: &str, config: &RawConfig) -> Vec<Conf
     // A connector may define a key of the framework itself, such as `topics`: its own rules then hold as well.
     errors.extend(own.errors(config).into_iter().filter(|error| !errors.contains(error)).collect::<Vec<_>>());
     errors.extend(version::check(config, "connector.plugin.version", plugin.class(), plugin.version()));
-    converter_errors(config, &mut errors);
+    converter_errors(registry, config, &mut errors);
     errors.extend(transform::chain_errors(config));
     for key in config.keys().filter(|key| key.ends_with(".plugin.version")) {
         // Those of transforms and predicates, all of which are built in.
@@ -111,21 +111,17 @@ fn unknown_connector(registry: &Registry, class: &str) -> ConfigError {
     ConfigError::new(CONNECTOR_CLASS, "UnknownConnectorClass", message)
 }
 
-fn converter_errors(config: &RawConfig, errors: &mut Vec<ConfigError>) {
+fn converter_errors(registry: &Registry, config: &RawConfig, errors: &mut Vec<ConfigError>) {
     for (key, is_key) in [(KEY_CONVERTER, true), (VALUE_CONVERTER, false)] {
         let Some(class) = config.get(key) else { continue };
         let class = class.trim();
-        match converter::find(class) {
+        match registry.find_converter(class) {
             Some(plugin) => {
                 let build = |own: &RawConfig| (plugin.build)(own, is_key).err();
                 plugin_errors(config, key, &(plugin.config_def)(), build, errors);
-                errors.extend(version::check(config, &format!("{key}.plugin.version"), plugin.class, crate::VERSION));
+                errors.extend(version::check(config, &format!("{key}.plugin.version"), plugin.class, plugin.version));
             }
-            None => errors.push(converter::unknown_class(
-                key,
-                class,
-                converter::CONVERTERS.iter().map(|plugin| plugin.class),
-            )),
+            None => errors.push(converter::unknown_class(key, class, registry.converter_classes())),
         }
     }
     if let Some(class) = config.get(HEADER_CONVERTER) {

@@ -97,7 +97,7 @@ pub(crate) fn find(class: &str) -> Option<(&'static str, ConfigDef)> {
     let names: Vec<&'static str> = classes().collect();
     let by = |suffix| crate::registry::find_class(&names, |known| known, class, suffix);
     let class = *by("HeaderConverter").or_else(|| by("Converter"))?;
-    Some((class, converter::find(class).map(|plugin| (plugin.config_def)()).unwrap_or_default()))
+    Some((class, converter::built_in(class).map(|plugin| (plugin.config_def)()).unwrap_or_default()))
 }
 
 /// Builds a header converter from its class name (full or simple) and its configuration, prefix removed.

@@ -1,8 +1,11 @@
 //! Where plugins are found by class name.
 
-use crate::config::{ConfigDef, nearest};
+use std::sync::Arc;
+
+use crate::config::{ConfigDef, RawConfig, nearest};
+use crate::converter::{self, Configured, Converter, ConverterPlugin};
 use crate::plugin::{ConnectorPlugin, Kind};
-use crate::{converter, header_converter, predicate, transform};
+use crate::{header_converter, predicate, transform};
 
 /// The kind of a plugin (`PluginType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,16 +44,52 @@ pub struct PluginInfo {
     pub version: &'static str,
 }
 
-/// The plugins of a worker: the connectors that were registered, and the built-in converters, transforms and predicates.
-#[derive(Clone, Default)]
+/// The plugins of a worker: the connectors and converters that were registered, and the built-in converters, transforms and
+/// predicates.
+#[derive(Clone)]
 pub struct Registry {
     connectors: Vec<&'static dyn ConnectorPlugin>,
+    converters: Vec<&'static ConverterPlugin>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Registry {
-    /// No connectors yet.
+    /// No connectors yet, and the built-in converters.
     pub fn new() -> Self {
-        Self::default()
+        Self { connectors: Vec::new(), converters: converter::BUILT_IN.iter().collect() }
+    }
+
+    /// Adds a converter class.
+    ///
+    /// # Panics
+    /// When its name is taken, which is a mistake in the program.
+    pub fn register_converter(&mut self, plugin: &'static ConverterPlugin) {
+        let taken = self.converters.iter().any(|other| other.class == plugin.class);
+        assert!(!taken, "The converter class {} is registered twice.", plugin.class);
+        self.converters.push(plugin);
+    }
+
+    /// Finds a converter by the full name or the simple name, that with or without `Converter` at its end.
+    pub fn find_converter(&self, class: &str) -> Option<&'static ConverterPlugin> {
+        find_class(&self.converters, |plugin| plugin.class, class, "Converter").copied()
+    }
+
+    /// Builds a converter from its class name (full or simple) and its configuration, prefix removed.
+    /// An unknown class is reported under the key `converter`, unknown keys under their own names.
+    pub fn converter(&self, class: &str, config: &RawConfig, is_key: bool) -> Configured<Arc<dyn Converter>> {
+        match self.find_converter(class) {
+            Some(plugin) => (plugin.build)(config, is_key),
+            None => Err(vec![converter::unknown_class("converter", class, self.converter_classes())]),
+        }
+    }
+
+    pub(crate) fn converter_classes(&self) -> impl Iterator<Item = &'static str> {
+        self.converters.iter().map(|plugin| plugin.class)
     }
 
     /// Adds a connector class.
@@ -109,7 +148,11 @@ impl Registry {
             })
             .collect();
         let built_in = |kind, class| PluginInfo { class, kind, version: crate::VERSION };
-        plugins.extend(converter::CONVERTERS.iter().map(|plugin| built_in(PluginType::Converter, plugin.class)));
+        plugins.extend(self.converters.iter().map(|plugin| PluginInfo {
+            class: plugin.class,
+            kind: PluginType::Converter,
+            version: plugin.version,
+        }));
         plugins.extend(header_converter::classes().map(|class| built_in(PluginType::HeaderConverter, class)));
         plugins.extend(transform::classes().map(|class| built_in(PluginType::Transformation, class)));
         plugins.extend(predicate::classes().map(|class| built_in(PluginType::Predicate, class)));
@@ -121,7 +164,7 @@ impl Registry {
     pub fn config_def(&self, class: &str) -> Option<ConfigDef> {
         self.find(class)
             .map(|plugin| plugin.config_def().clone())
-            .or_else(|| converter::find(class).map(|plugin| (plugin.config_def)()))
+            .or_else(|| self.find_converter(class).map(|plugin| (plugin.config_def)()))
             .or_else(|| header_converter::find(class).map(|(_, def)| def))
             .or_else(|| transform::find(class).map(|plugin| (plugin.config_def)()))
             .or_else(|| predicate::find(class).map(|plugin| (plugin.config_def)()))

@@ -8,7 +8,6 @@ mod typed;
 
 use barnabas_connect::config::{ConfigDef, RawConfig};
 use barnabas_connect::connector_config::{sink_config_def, source_config_def};
-use barnabas_connect::converter::converter;
 use barnabas_connect::header_converter::header_converter;
 use barnabas_connect::{Data, Registry, Result};
 use bytes::Bytes;
@@ -18,12 +17,14 @@ use typed::{Differences, data_to_json, failed, fixtures, theirs};
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
 
 fn from_connect(class: &str, config: &RawConfig, data: &Data) -> Result<Option<Bytes>> {
-    let converter = converter(class, config, false).map_err(|errors| barnabas_connect::config::combine(&errors))?;
+    let converter =
+        Registry::new().converter(class, config, false).map_err(|errors| barnabas_connect::config::combine(&errors))?;
     converter.from_connect("topic", &mut Vec::new(), data)
 }
 
 fn to_connect(class: &str, config: &RawConfig, bytes: Option<&Bytes>) -> Result<Data> {
-    let converter = converter(class, config, false).map_err(|errors| barnabas_connect::config::combine(&errors))?;
+    let converter =
+        Registry::new().converter(class, config, false).map_err(|errors| barnabas_connect::config::combine(&errors))?;
     converter.to_connect("topic", &[], bytes)
 }
 

@@ -44,7 +44,11 @@ fn reference() -> String {
     );
     let registry = Registry::new();
     for (kind, title, before) in [
-        (PluginType::Converter, "# Converters", "Their keys have the prefix `key.converter.` or `value.converter.`."),
+        (
+            PluginType::Converter,
+            "# Converters",
+            "Their keys have the prefix `key.converter.` or `value.converter.`. Those of the converters for Avro, JSON Schema and Protobuf are on [a page of their own](schema-registry.md).",
+        ),
         (PluginType::HeaderConverter, "# Header converters", "Their keys have the prefix `header.converter.`."),
         (
             PluginType::Transformation,

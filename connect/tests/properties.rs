@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use barnabas_connect::config::{RawConfig, Type};
 use barnabas_connect::connector_config::{sink_config_def, source_config_def, topic_creation_errors};
-use barnabas_connect::converter::converter;
 use barnabas_connect::header_converter::parse_string;
 use barnabas_connect::offsets::{decode_key, decode_value, encode_key, encode_value};
 use barnabas_connect::schema::SchemaKind;
 use barnabas_connect::transform::chain;
 use barnabas_connect::{
-    Data, Decimal, Map, OffsetMap, Record, Schema, SchemaBuilder, SchemaRef, Str, Struct, Value, json,
+    Data, Decimal, Map, OffsetMap, Record, Registry, Schema, SchemaBuilder, SchemaRef, Str, Struct, Value, json,
 };
 use proptest::prelude::*;
 
@@ -110,7 +109,7 @@ proptest! {
     #[test]
     fn json_with_schemas_gives_back_what_it_got(data in typed_data(), numeric in any::<bool>()) {
         let format = if numeric { "NUMERIC" } else { "BASE64" };
-        let converter = converter(JSON, &config(&[("decimal.format", format)]), false).unwrap();
+        let converter = Registry::new().converter(JSON, &config(&[("decimal.format", format)]), false).unwrap();
         let bytes = converter.from_connect("t", &mut Vec::new(), &data).unwrap().unwrap();
         let back = converter.to_connect("t", &[], Some(&bytes)).unwrap();
         prop_assert_eq!(&back.schema, &data.schema);
@@ -119,7 +118,7 @@ proptest! {
 
     #[test]
     fn what_is_written_is_json(data in typed_data()) {
-        let converter = converter(JSON, &RawConfig::new(), false).unwrap();
+        let converter = Registry::new().converter(JSON, &RawConfig::new(), false).unwrap();
         let bytes = converter.from_connect("t", &mut Vec::new(), &data).unwrap().unwrap();
         let parsed: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         prop_assert_eq!(parsed.as_object().unwrap().keys().collect::<Vec<_>>(), ["schema", "payload"]);
@@ -131,15 +130,15 @@ proptest! {
         if serde_json::from_str::<serde_json::Value>(&text).is_ok() {
             prop_assert!(ours.is_ok(), "{ours:?}");
         }
-        let plain = converter(JSON, &config(&[("schemas.enable", "false")]), false).unwrap();
+        let plain = Registry::new().converter(JSON, &config(&[("schemas.enable", "false")]), false).unwrap();
         let bytes = bytes::Bytes::from(text);
         let _ = plain.to_connect("t", &[], Some(&bytes));
-        let _ = converter(JSON, &RawConfig::new(), false).unwrap().to_connect("t", &[], Some(&bytes));
+        let _ = Registry::new().converter(JSON, &RawConfig::new(), false).unwrap().to_connect("t", &[], Some(&bytes));
     }
 
     #[test]
     fn schemaless_json_is_stable(text in text(), number in any::<i64>(), double in any::<f64>()) {
-        let plain = converter(JSON, &config(&[("schemas.enable", "false")]), false).unwrap();
+        let plain = Registry::new().converter(JSON, &config(&[("schemas.enable", "false")]), false).unwrap();
         let double = if double.is_finite() { double } else { 0.0 };
         let map: Map = (0..30).map(|n| (Value::from(format!("{text}{n}")), Value::Int64(n))).collect();
         let value = Value::array(vec![text.into(), number.into(), double.into(), map.into(), Value::Null]);

@@ -20,7 +20,13 @@ if [ ! -d "$debezium" ]; then
     mvn -q -f "$here/debezium.xml" dependency:copy-dependencies -DexcludeGroupIds=org.apache.kafka -DoutputDirectory="$debezium.partial"
     mv "$debezium.partial" "$debezium"
 fi
+registry=$cache/compat-registry-2.6.13
+if [ ! -d "$registry" ]; then
+    echo "Resolving the jars of the Avro converter into $registry"
+    mvn -q -f "$here/registry/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$registry.partial"
+    mv "$registry.partial" "$registry"
+fi
 classes=$(mktemp -d)
 trap 'rm -rf "$classes"' EXIT
-javac -nowarn -d "$classes" -cp "$libs/*" "$here"/src/*.java
-java -Dlog4j2.level=OFF -cp "$classes:$libs/*:$debezium/*" Fixtures "$here/fixtures" ${2:+"$2" "${3:-1}"}
+javac -nowarn -d "$classes" -cp "$libs/*:$registry/*" "$here"/src/*.java
+java -Dlog4j2.level=OFF -cp "$classes:$libs/*:$debezium/*:$registry/*" Fixtures "$here/fixtures" ${2:+"$2" "${3:-1}"}

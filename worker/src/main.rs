@@ -73,6 +73,7 @@ async fn run(path: PathBuf, format: Format) -> anyhow::Result<()> {
     }
     let mut registry = Registry::new();
     barnabas_file::register(&mut registry);
+    barnabas_schema_registry::register(&mut registry);
     let drain_timeout = config.drain_timeout();
     let (control, http_listen, metrics_listen) = (config.control.clone(), config.http_listen, config.metrics_listen);
     let worker = Worker::new(config, registry)?;

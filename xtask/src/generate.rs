@@ -12,6 +12,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("barnabas-crds", "the resource definitions, in crds/yaml and in the chart, and the manifests reference"),
     ("barnabas-file", "the reference of the file connectors"),
     ("barnabas-protocol", "the code of the gRPC contract"),
+    ("barnabas-schema-registry", "the reference of the converters with a schema registry"),
 ];
 
 /// `cargo xtask generate`

@@ -26,6 +26,7 @@ const PROGRESS_MS: i64 = 500;
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
     barnabas_file::register(&mut registry);
+    barnabas_schema_registry::register(&mut registry);
     registry
 }
 

@@ -80,7 +80,7 @@ pub struct ConfigValue {
 }
 
 /// `ConfigException(name, value, message)`.
-pub(crate) fn invalid_value(key: &str, value: &str, what: &str) -> String {
+pub fn invalid_value(key: &str, value: &str, what: &str) -> String {
     format!("Invalid value {value} for configuration {key}: {what}")
 }
 

@@ -15,6 +15,11 @@ pub use json::JsonConverter;
 pub use simple::{ByteArrayConverter, NumberConverter, StringConverter};
 
 /// `org.apache.kafka.connect.storage.Converter`. One converter is shared by all threads of a task.
+///
+/// Both calls convert one record and return at once, with one exception: a converter that keeps its schemas elsewhere may block
+/// the calling thread while it asks for a schema that it has not seen yet, once for each schema and with a time limit of its own.
+/// It has to tell the runtime that it blocks (`tokio::task::block_in_place`), so that a caller need not know. When the other
+/// side cannot be reached the error is [`crate::ErrorCode::Retriable`].
 #[allow(clippy::wrong_self_convention)] // The names are Connect's.
 pub trait Converter: Send + Sync {
     /// To bytes; `None` is Kafka's null. A converter may add headers.
@@ -33,70 +38,82 @@ pub trait Converter: Send + Sync {
 }
 
 /// A plugin built from its configuration, or everything that is wrong with that.
-pub(crate) type Configured<T> = std::result::Result<T, Vec<ConfigError>>;
+pub type Configured<T> = std::result::Result<T, Vec<ConfigError>>;
 
-/// A converter class that can be named in a configuration.
-pub(crate) struct ConverterPlugin {
+/// A converter class that can be named in a configuration: one static for each, which a [`crate::Registry`] finds by name.
+pub struct ConverterPlugin {
+    /// The full name of the Java class that this one stands in for. The simple name, with or without `Converter` at its end,
+    /// finds it as well.
     pub class: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// Its keys.
     pub config_def: fn() -> ConfigDef,
+    /// Makes one from its configuration, prefix removed. It is called to check a configuration, too, so it opens nothing.
     pub build: fn(config: &RawConfig, is_key: bool) -> Configured<Arc<dyn Converter>>,
 }
 
-pub(crate) static CONVERTERS: &[ConverterPlugin] = &[
+/// The converters that every worker has.
+pub(crate) static BUILT_IN: &[ConverterPlugin] = &[
     ConverterPlugin {
         class: ByteArrayConverter::CLASS,
+        version: crate::VERSION,
         config_def: ConfigDef::new,
         build: |_, _| Ok(Arc::new(ByteArrayConverter)),
     },
     ConverterPlugin {
         class: StringConverter::CLASS,
+        version: crate::VERSION,
         config_def: StringConverter::config_def,
         build: StringConverter::build,
     },
-    ConverterPlugin { class: JsonConverter::CLASS, config_def: JsonConverter::config_def, build: JsonConverter::build },
+    ConverterPlugin {
+        class: JsonConverter::CLASS,
+        version: crate::VERSION,
+        config_def: JsonConverter::config_def,
+        build: JsonConverter::build,
+    },
     ConverterPlugin {
         class: "org.apache.kafka.connect.converters.BooleanConverter",
+        version: crate::VERSION,
         config_def: ConfigDef::new,
         build: |_, _| Ok(Arc::new(NumberConverter::Boolean)),
     },
     ConverterPlugin {
         class: "org.apache.kafka.connect.converters.ShortConverter",
+        version: crate::VERSION,
         config_def: ConfigDef::new,
         build: |_, _| Ok(Arc::new(NumberConverter::Short)),
     },
     ConverterPlugin {
         class: "org.apache.kafka.connect.converters.IntegerConverter",
+        version: crate::VERSION,
         config_def: ConfigDef::new,
         build: |_, _| Ok(Arc::new(NumberConverter::Integer)),
     },
     ConverterPlugin {
         class: "org.apache.kafka.connect.converters.LongConverter",
+        version: crate::VERSION,
         config_def: ConfigDef::new,
         build: |_, _| Ok(Arc::new(NumberConverter::Long)),
     },
     ConverterPlugin {
         class: "org.apache.kafka.connect.converters.FloatConverter",
+        version: crate::VERSION,
         config_def: ConfigDef::new,
         build: |_, _| Ok(Arc::new(NumberConverter::Float)),
     },
     ConverterPlugin {
         class: "org.apache.kafka.connect.converters.DoubleConverter",
+        version: crate::VERSION,
         config_def: ConfigDef::new,
         build: |_, _| Ok(Arc::new(NumberConverter::Double)),
     },
 ];
 
-pub(crate) fn find(class: &str) -> Option<&'static ConverterPlugin> {
-    crate::registry::find_class(CONVERTERS, |plugin| plugin.class, class, "Converter")
-}
-
-/// Builds a converter from its class name (full or simple) and its configuration, prefix removed.
-/// An unknown class is reported under the key `converter`, unknown keys under their own names.
-pub fn converter(class: &str, config: &RawConfig, is_key: bool) -> Result<Arc<dyn Converter>, Vec<ConfigError>> {
-    let Some(plugin) = find(class) else {
-        return Err(vec![unknown_class("converter", class, CONVERTERS.iter().map(|plugin| plugin.class))]);
-    };
-    (plugin.build)(config, is_key)
+/// A built-in converter by its full name; some of them serve headers, too.
+pub(crate) fn built_in(class: &str) -> Option<&'static ConverterPlugin> {
+    BUILT_IN.iter().find(|plugin| plugin.class == class)
 }
 
 /// `Invalid value <class> for configuration <key>: Class <class> could not be found.`, and what there is.

@@ -32,6 +32,11 @@ impl SchemaBuilder {
         }
     }
 
+    /// Begins with all that another schema has.
+    pub fn of(schema: &Schema) -> Self {
+        Self { schema: schema.clone() }
+    }
+
     /// A `STRUCT`, to which [`SchemaBuilder::field`] adds fields.
     pub fn structure() -> Self {
         Self::new(SchemaKind::Struct)
@@ -129,10 +134,15 @@ impl SchemaBuilder {
         self
     }
 
-    /// Adds a parameter.
+    /// Sets a parameter: in place when it is there, else at the end.
     #[must_use]
     pub fn parameter(mut self, name: impl Into<Str>, value: impl Into<Str>) -> Self {
-        self.schema.parameters.get_or_insert_default().push((name.into(), value.into()));
+        let (name, value) = (name.into(), value.into());
+        let parameters = self.schema.parameters.get_or_insert_default();
+        match parameters.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => parameters.push((name, value)),
+        }
         self
     }
 

@@ -52,6 +52,8 @@ public final class Fixtures {
         write(folder, "config.json", ConfigCases.all());
         write(folder, "definitions.json", ConfigCases.definitions());
         write(folder, "file.json", FileCases.all());
+        write(folder, "avro-from.json", AvroCases.from());
+        write(folder, "avro-to.json", AvroCases.to());
         System.exit(0);
     }
 
@@ -143,6 +145,10 @@ public final class Fixtures {
             return node.add("string").add(v.replaceAll("[\\ud800-\\udfff]", "\ufffd"));
         } else if (value instanceof byte[] v) {
             return node.add("bytes").add(Base64.getEncoder().encodeToString(v));
+        } else if (value instanceof java.nio.ByteBuffer v) {
+            byte[] bytes = new byte[v.remaining()];
+            v.duplicate().get(bytes);
+            return node.add("bytes").add(Base64.getEncoder().encodeToString(bytes));
         } else if (value instanceof BigDecimal v) {
             return node.add("decimal").add(Base64.getEncoder().encodeToString(v.unscaledValue().toByteArray())).add(v.scale());
         } else if (value instanceof java.util.Date v) {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use barnabas_connect::{
     ConfigError, Converter, Error, HeaderConverter, RawConfig, Registry, Secrets, TransformChain, config,
-    connector_config, converter, header_converter, transform,
+    connector_config, header_converter, transform,
 };
 
 use super::errors::ErrorPolicy;
@@ -28,14 +28,14 @@ pub(super) struct RecordSettings {
 }
 
 impl RecordSettings {
-    pub(super) fn build(connector: &RawConfig, worker: &WorkerConfig) -> Result<Self, Error> {
+    pub(super) fn build(registry: &Registry, connector: &RawConfig, worker: &WorkerConfig) -> Result<Self, Error> {
         let (key_class, key_config) = converter_config("key.converter", JSON, connector, worker);
         let (value_class, value_config) = converter_config("value.converter", JSON, connector, worker);
         let (header_class, header_config) = converter_config("header.converter", SIMPLE_HEADER, connector, worker);
         let joined = |errors: Vec<ConfigError>| config::combine(&errors);
         Ok(Self {
-            key: converter::converter(&key_class, &key_config, true).map_err(joined)?,
-            value: converter::converter(&value_class, &value_config, false).map_err(joined)?,
+            key: registry.converter(&key_class, &key_config, true).map_err(joined)?,
+            value: registry.converter(&value_class, &value_config, false).map_err(joined)?,
             header: header_converter::header_converter(&header_class, &header_config).map_err(joined)?,
             chain: transform::chain(connector).map_err(joined)?,
             errors: ErrorPolicy::parse(connector)?,

@@ -40,7 +40,7 @@ const BATCH_BYTES: usize = 8 << 20;
 const MATCH_TOPICS: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(context: Context, mut task: Box<dyn SinkTask>) -> Result<(), Error> {
-    let settings = RecordSettings::build(&context.config, &context.shared.config)?;
+    let settings = RecordSettings::build(&context.shared.registry, &context.config, &context.shared.config)?;
     let topics = Topics::parse(&context)?;
     context.await_kafka().await?;
     let dead_letters = DeadLetters::open(&context).await?.map(Arc::new);

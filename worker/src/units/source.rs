@@ -41,7 +41,7 @@ use crate::kafka::{
 
 pub(super) async fn run(context: Context, mut task: Box<dyn SourceTask>) -> Result<(), Error> {
     // What only a person can mend fails before anything is opened.
-    let settings = RecordSettings::build(&context.config, &context.shared.config)?;
+    let settings = RecordSettings::build(&context.shared.registry, &context.config, &context.shared.config)?;
     let creation = topic_creation(&context)?;
     context.await_kafka().await?;
     source_offsets::ensure_topic(&context.shared, &source_offsets::topic(&context)).await?;

@@ -1,6 +1,6 @@
 //! A source's records as Kafka takes them, and, when they cannot be processed, as letters.
 
-use barnabas_connect::{Converter, Data, Error, Header, Record, SourcePosition, Str, converter, header_converter};
+use barnabas_connect::{Converter, Data, Error, Header, Record, Registry, SourcePosition, Str, header_converter};
 use bytes::Bytes;
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 
@@ -70,7 +70,7 @@ pub(super) fn letter(record: &Record) -> Letter {
     let json = |data: &Data, is_key| {
         let schemas = data.schema.is_some().to_string();
         let config = [("schemas.enable".to_owned(), schemas)].into();
-        let json = converter::converter("org.apache.kafka.connect.json.JsonConverter", &config, is_key).ok()?;
+        let json = Registry::new().converter("JsonConverter", &config, is_key).ok()?;
         written(&*json, &record.topic, data)
     };
     let simple = "org.apache.kafka.connect.storage.SimpleHeaderConverter";
