@@ -10,8 +10,8 @@ COPY . .
 # librdkafka and OpenSSL are built from source by their crates; the base image has their compilers.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release --package barnabas-operator --package barnabas-worker \
-    && install -D --strip --target-directory=/out target/release/barnabas-operator target/release/barnabas-worker
+    cargo build --locked --profile dist --package barnabas-operator --package barnabas-worker \
+    && install -D --strip --target-directory=/out target/dist/barnabas-operator target/dist/barnabas-worker
 
 # The C library, the certificate authorities, a user who is not root, and no shell.
 FROM gcr.io/distroless/cc-debian12:nonroot

@@ -32,7 +32,7 @@ const USER: &str = "65532:65532";
 /// How to build the image.
 #[derive(Args, Clone)]
 pub struct Options {
-    /// Cargo profile of the programs (default: release); `dev` compiles faster, and its programs are several times slower.
+    /// Cargo profile of the programs (default: dist); `dev` compiles faster, and its programs are several times slower.
     #[arg(long)]
     profile: Option<String>,
 }
@@ -44,7 +44,7 @@ impl Options {
     }
 
     fn image_profile(&self) -> &str {
-        self.profile.as_deref().unwrap_or("release")
+        self.profile.as_deref().unwrap_or("dist")
     }
 }
 
