@@ -5,6 +5,8 @@
 //! and to know when something that a connector refers to changed. Secrets are
 //! not watched: least privilege lets the operator read them by name only.
 
+mod indexed;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -18,6 +20,8 @@ use k8s_openapi::{
 use kube::{Resource, runtime::watcher::Event};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
+
+pub use self::indexed::Indexed;
 
 /// Namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -249,111 +253,6 @@ impl World {
 
     fn bells_of(&self, namespace: Option<&str>, cluster: Option<&str>) -> Option<Arc<Bells>> {
         self.bells.lock().get(&Key::new(namespace?, cluster?)).cloned()
-    }
-}
-
-/// A kind's place in the index.
-pub trait Indexed: Sized + Send + Sync + 'static {
-    /// Where objects of this kind are kept.
-    fn table(state: &mut State, kind: Kind) -> &mut BTreeMap<Key, Arc<Self>>;
-    /// Metadata of the object.
-    fn metadata(&self) -> &ObjectMeta;
-    /// Wakes whoever depends on this object, which came, changed or went.
-    fn ring(&self, world: &World);
-    /// Whether going from `before` to this is worth waking anybody.
-    fn differs(&self, before: &Self) -> bool {
-        self.metadata().resource_version != before.metadata().resource_version
-    }
-}
-
-impl Indexed for Lenient<ConnectCluster> {
-    fn table(state: &mut State, _: Kind) -> &mut BTreeMap<Key, Arc<Self>> {
-        &mut state.clusters
-    }
-    fn metadata(&self) -> &ObjectMeta {
-        self.meta()
-    }
-    fn ring(&self, world: &World) {
-        if let Some(bells) = world.bells_of(self.meta().namespace.as_deref(), self.meta().name.as_deref()) {
-            bells.observe.notify_one();
-            bells.children.notify_one();
-        }
-        world.supervisor.notify_one();
-    }
-}
-
-impl Indexed for Lenient<KafkaConnector> {
-    fn table(state: &mut State, _: Kind) -> &mut BTreeMap<Key, Arc<Self>> {
-        &mut state.connectors
-    }
-    fn metadata(&self) -> &ObjectMeta {
-        self.meta()
-    }
-    fn ring(&self, world: &World) {
-        if let Some(bells) = world.bells_of(self.meta().namespace.as_deref(), labels::cluster(self.meta())) {
-            bells.observe.notify_one();
-        }
-        world.supervisor.notify_one();
-    }
-}
-
-impl Indexed for Pod {
-    fn table(state: &mut State, _: Kind) -> &mut BTreeMap<Key, Arc<Self>> {
-        &mut state.pods
-    }
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-    fn ring(&self, world: &World) {
-        if let Some(bells) = world.bells_of(self.metadata.namespace.as_deref(), child_of(&self.metadata)) {
-            bells.observe.notify_one();
-            // The number of pods, and which of them may be scaled away.
-            bells.children.notify_one();
-        }
-        world.supervisor.notify_one();
-    }
-}
-
-impl Indexed for StatefulSet {
-    fn table(state: &mut State, _: Kind) -> &mut BTreeMap<Key, Arc<Self>> {
-        &mut state.sets
-    }
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-    fn ring(&self, world: &World) {
-        if let Some(bells) = world.bells_of(self.metadata.namespace.as_deref(), child_of(&self.metadata)) {
-            bells.observe.notify_one();
-            bells.children.notify_one();
-        }
-    }
-}
-
-impl Indexed for Meta {
-    fn table(state: &mut State, kind: Kind) -> &mut BTreeMap<Key, Arc<Self>> {
-        state.metas.entry(kind).or_default()
-    }
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-    fn differs(&self, before: &Self) -> bool {
-        self != before
-    }
-    fn ring(&self, world: &World) {
-        if let Some(bells) = world.bells_of(self.metadata.namespace.as_deref(), self.cluster.as_deref()) {
-            bells.children.notify_one();
-        }
-        if self.kind == Kind::ConfigMap {
-            let reference = Key::of(&self.metadata);
-            for bells in world.bells.lock().values() {
-                if bells.connector_references.lock().contains(&reference) {
-                    bells.observe.notify_one();
-                }
-                if bells.cluster_references.lock().contains(&reference) {
-                    bells.children.notify_one();
-                }
-            }
-        }
     }
 }
 
