@@ -3,17 +3,17 @@
 
 mod common;
 
-use std::{
-    fs,
-    io::Write,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{fs, io::Write, time::Duration};
 
-use barnabas_protocol::{DesiredSet, Epoch, TargetState, Unit, UnitState};
-use barnabas_worker::{WorkerConfig, resume::StateDir};
-use common::{Driver, config, connectors::observed, create_topic, eventually, kafka, read_all, unique};
+use barnabas_protocol::{TargetState, UnitState};
+use barnabas_worker::WorkerConfig;
+use common::{
+    Driver, config,
+    connectors::observed,
+    create_topic, eventually, kafka,
+    process::{Process, prepare},
+    read_all, unique,
+};
 
 const COUNTER: &str = "test.CounterSourceConnector";
 
@@ -31,34 +31,6 @@ fn counted(range: std::ops::Range<u64>) -> Vec<String> {
     range.map(|n| format!("record {n}")).collect()
 }
 
-/// A worker process without an operator: it resumes what its state folder says, however often it is killed.
-struct Process(Child, std::path::PathBuf);
-
-impl Process {
-    fn start(folder: &Path) -> Self {
-        let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_barnabas-worker"))
-            .args(["run", "--log-format", "text", "--config"])
-            .arg(folder.join("worker.yaml"))
-            .stderr(log)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(child, folder.join("log"))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // SIGKILL; already gone is as good.
-        drop(self.0.kill());
-        drop(self.0.wait());
-        if std::thread::panicking() {
-            eprintln!("{}", fs::read_to_string(&self.1).unwrap_or_default());
-        }
-    }
-}
-
 /// A file into a topic in transactions, and out of it into a file that keeps its positions, while the process is killed at
 /// arbitrary moments: each line is in the topic once, and in the file once.
 #[tokio::test(flavor = "multi_thread")]
@@ -70,22 +42,6 @@ async fn a_worker_that_is_killed_again_and_again_repeats_and_loses_nothing() {
     create_topic(&kafka, &topic, 1).await;
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let mut config = exactly_once(&kafka, &unique("g"));
-    config.state_dir = Some(folder.path().join("state"));
-    config.unreachable_delay_ms = Some(600_000);
-    config.control.listen = Some("127.0.0.1:0".parse().unwrap());
-    fs::write(path("worker.yaml"), serde_yaml::to_string(&config).unwrap()).unwrap();
-    let unit = |name: &str, task: Option<u32>, pairs: &[(&str, &str)]| Unit {
-        connector: name.into(),
-        name: name.into(),
-        task,
-        incarnation: 1,
-        config_hash: 1,
-        config: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        target: TargetState::Running.into(),
-        tasks_max: 1,
-        secrets: Vec::new(),
-    };
     let (input, output) = (path("in.txt"), path("out.txt"));
     let source = [
         ("connector.class", "FileStreamSource"),
@@ -105,11 +61,8 @@ async fn a_worker_that_is_killed_again_and_again_repeats_and_loses_nothing() {
         ("consumer.override.heartbeat.interval.ms", "500"),
     ];
     let sink_name = format!("{name}-sink");
-    let units = vec![unit(&name, Some(0), &source), unit(&sink_name, Some(0), &sink)];
-    StateDir::open(config.state_dir.as_deref().unwrap())
-        .unwrap()
-        .save(Epoch { term: 1, revision: 1 }, &DesiredSet { units })
-        .unwrap();
+    let config = exactly_once(&kafka, &unique("g"));
+    prepare(folder.path(), config, &[(&name, &source), (&sink_name, &sink)]);
     let text: String = (0..LINES).map(|n| format!("line {n} of the text\n")).collect();
     fs::write(&input, "").unwrap();
 

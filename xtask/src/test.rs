@@ -27,6 +27,9 @@ const ONE_MACHINE: &str = "one_machine";
 /// the embedded broker's sake: that alone is some 450 crates.
 const WORKSPACE: [&str; 4] = ["--workspace", "--no-default-features", "--features", "barnabas-operator/kubernetes"];
 
+/// The files in `worker/tests` that need a Kafka.
+const AGAINST_KAFKA: [&str; 7] = ["errors", "exactly_once", "handover", "memory", "program", "sinks", "sources"];
+
 /// `cargo xtask test`
 #[derive(Args)]
 pub struct Options {
@@ -245,7 +248,8 @@ fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
         }
         let mut cargo = run::cargo();
         cargo.args(["test", "--no-fail-fast"]).args(WORKSPACE).envs(cluster.environment());
-        cargo.args(["--test", "sources", "--test", "sinks", "--test", "program"]);
+        cargo.env("BARNABAS_TEST_CONNECT_LIBS", maven::connect()?);
+        cargo.args(AGAINST_KAFKA.iter().flat_map(|file| ["--test", *file]));
         tally.cargo_test("the worker against Kafka", &mut cargo)
     };
     let result =

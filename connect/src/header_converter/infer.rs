@@ -18,7 +18,7 @@ pub fn parse_string(text: &Str) -> Data {
     if text.is_empty() {
         return Data::new(Schema::string(), text.clone());
     }
-    let mut parser = Parser { scanner: Scanner::new(text), original: text };
+    let mut parser = Parser { scanner: Scanner::new(text), original: text, depth: 0 };
     match parser.parse(false) {
         Ok(Some(data)) => data,
         Ok(None) => Data::NULL,
@@ -26,6 +26,9 @@ pub fn parse_string(text: &Str) -> Data {
         Err(NotParsed) => Data::new(Schema::string(), text.clone()),
     }
 }
+
+/// Deeper arrays and maps are strings. Java has no limit but its stack, whose end fails one task; ours would end the process.
+const MAX_DEPTH: usize = 100;
 
 /// The text of an array or map does not make sense; the whole is a string then.
 struct NotParsed;
@@ -35,6 +38,7 @@ type Parsed = Result<Option<Data>, NotParsed>;
 struct Parser<'a> {
     scanner: Scanner<'a>,
     original: &'a Str,
+    depth: usize,
 }
 
 impl Parser<'_> {
@@ -55,13 +59,15 @@ impl Parser<'_> {
             }
         }
         let start = self.scanner.mark();
+        self.depth += 1;
         let structured = if self.scanner.consume("[") {
-            Some(self.array())
+            Some(if self.depth > MAX_DEPTH { Err(NotParsed) } else { self.array() })
         } else if self.scanner.consume("{") {
-            Some(self.map())
+            Some(if self.depth > MAX_DEPTH { Err(NotParsed) } else { self.map() })
         } else {
             None
         };
+        self.depth -= 1;
         match structured {
             Some(Ok(data)) => return Ok(Some(data)),
             Some(Err(NotParsed)) => self.scanner.rewind(start),

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 pub mod connectors;
+pub mod original;
+pub mod process;
+pub mod table;
 
 use std::{
     collections::BTreeMap,
@@ -70,6 +73,7 @@ pub fn registry() -> Registry {
     barnabas_file::register(&mut registry);
     registry.register(&connectors::COUNTER);
     registry.register(&connectors::COLLECTOR);
+    registry.register(&table::TABLE);
     registry
 }
 
@@ -253,6 +257,14 @@ fn read_topic(kafka: &str, topic: &str) -> Vec<Raw> {
         }
     }
     found
+}
+
+/// The end of a topic's only partition: how many records, and ends of transactions, were ever written to it.
+pub async fn end(kafka: &str, topic: &str) -> i64 {
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", kafka).create().unwrap();
+    let topic = topic.to_owned();
+    let ask = move || consumer.fetch_watermarks(&topic, 0, Duration::from_secs(20)).unwrap().1;
+    tokio::task::spawn_blocking(ask).await.unwrap()
 }
 
 /// Where a group is in a topic, over all partitions.

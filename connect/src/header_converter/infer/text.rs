@@ -111,7 +111,8 @@ pub fn parse_timestamp(text: &str) -> Option<i64> {
     let mut fields = Fields { rest: text };
     let days = fields.days()?;
     fields.literal('T')?;
-    Some(days * MILLIS_PER_DAY + fields.millis()?)
+    // Eleven digits of a year are too many for 64 bits.
+    days.checked_mul(MILLIS_PER_DAY)?.checked_add(fields.millis()?)
 }
 
 struct Fields<'a> {
