@@ -106,7 +106,11 @@ struct DescribeArgs {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let result = match tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(barnabas_worker::THREAD_STACK)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => {
             let result = runtime.block_on(run(cli.command));
             // A call into an unreachable Kafka may still block a thread; it must not hold up the exit.

@@ -197,7 +197,8 @@ fn nested(levels: usize) -> Vec<Bytes> {
 
 #[test]
 fn nesting_has_a_limit() {
-    // Without optimisation the frames of the thousand levels that Jackson allows are more than a test's thread has room for.
+    // Without optimisation the frames of the thousand levels that Jackson allows are more than a test's thread has room for;
+    // the worker's threads have twice this.
     std::thread::Builder::new().stack_size(8 << 20).spawn(nest).unwrap().join().unwrap();
 }
 

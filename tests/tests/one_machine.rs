@@ -334,7 +334,7 @@ fn with_a_data_folder_a_restart_goes_on_where_it_stopped() {
     // Two brokers on the same data would know nothing of each other.
     let other = machine.barnabas(&["up", machine.folder.path().to_str().unwrap(), "--data", &data]);
     assert_eq!(other.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    let said = [other.stdout, other.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     assert!(said.contains("another process uses") && said.contains(&data), "{said}");
     assert_eq!(first.interrupt(), 0);
 

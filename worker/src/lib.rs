@@ -49,3 +49,7 @@ pub use config::WorkerConfig;
 pub use fencing::Refused;
 pub use tls::OPERATOR_CN;
 pub use worker::{StartError, Worker};
+
+/// The stack of a thread that converts records, bytes. Values may be nested a thousand levels deep, as in Jackson, and each
+/// level takes its part; only what is used becomes memory.
+pub const THREAD_STACK: usize = 16 << 20;

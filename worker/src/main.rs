@@ -44,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Check { config } => WorkerConfig::load(&config).map(drop).map_err(Into::into),
         Command::Run { config, log_format } => tokio::runtime::Builder::new_multi_thread()
+            .thread_stack_size(barnabas_worker::THREAD_STACK)
             .enable_all()
             .build()
             .context("cannot start the runtime")
