@@ -37,27 +37,20 @@ enum Provider {
 
 impl Default for Providers {
     fn default() -> Self {
-        let mut providers = BTreeMap::new();
-        for (name, strimzi) in [("env", "strimzienv"), ("file", "strimzifile"), ("directory", "strimzidir")] {
-            for name in [name, strimzi] {
-                let provider = match name {
-                    "env" | "strimzienv" => Provider::Env(None),
-                    "file" | "strimzifile" => Provider::File(None),
-                    _ => Provider::Directory(None),
-                };
-                providers.insert(name.to_owned(), provider);
-            }
-        }
-        providers.insert("dir".to_owned(), Provider::Directory(None));
-        for (name, kind) in [
-            ("secrets", "Secret"),
-            ("strimzisecrets", "Secret"),
-            ("configmaps", "ConfigMap"),
-            ("strimziconfigmaps", "ConfigMap"),
-        ] {
-            providers.insert(name.to_owned(), Provider::Kubernetes(kind));
-        }
-        Self(providers)
+        let providers = [
+            ("env", Provider::Env(None)),
+            ("strimzienv", Provider::Env(None)),
+            ("file", Provider::File(None)),
+            ("strimzifile", Provider::File(None)),
+            ("dir", Provider::Directory(None)),
+            ("directory", Provider::Directory(None)),
+            ("strimzidir", Provider::Directory(None)),
+            ("secrets", Provider::Kubernetes("Secret")),
+            ("strimzisecrets", Provider::Kubernetes("Secret")),
+            ("configmaps", Provider::Kubernetes("ConfigMap")),
+            ("strimziconfigmaps", Provider::Kubernetes("ConfigMap")),
+        ];
+        Self(providers.into_iter().map(|(name, provider)| (name.to_owned(), provider)).collect())
     }
 }
 
