@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! barnabas/
-//!   target/             cargo's builds
+//!   target/             cargo's builds, of all clones
 //!   NAME-KEY/           a built or downloaded thing; KEY is a digest of all that went into it
 //!   kafka-connect-VER/  Apache Kafka Connect's jars, for the compatibility tests
 //!   image/              the image as OCI archives
@@ -13,12 +13,16 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Once,
 };
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use crate::progress;
+
+/// How the names of the workspace's crates start.
+const OWN_CRATES: [&str; 2] = ["barnabas", "xtask-"];
 
 /// The root of the clone.
 pub fn repository() -> PathBuf {
@@ -35,9 +39,40 @@ pub fn root() -> PathBuf {
     cache.unwrap_or_else(std::env::temp_dir).join("barnabas")
 }
 
-/// Cargo's target folder.
+/// Cargo's target folder. All clones use it, so that other people's crates compile once.
 pub fn target() -> PathBuf {
-    root().join("target")
+    static CLAIMED: Once = Once::new();
+    let target = root().join("target");
+    CLAIMED.call_once(|| {
+        if let Err(error) = claim(&target, &repository()) {
+            progress::say(format!("warning: what another clone built may be taken for ours: {error:#}"));
+        }
+    });
+    target
+}
+
+/// Has cargo forget what another clone built of our crates. It names the crates of all clones alike and looks only
+/// whether a source is newer than what was built: sources that changed before the other clone's build would count as
+/// built, and tests would look for their fixtures in the other clone.
+fn claim(target: &Path, clone: &Path) -> Result<()> {
+    let owner = target.join("clone");
+    let clone = fs::canonicalize(clone)?.display().to_string();
+    if fs::read_to_string(&owner).is_ok_and(|owner| owner == clone) {
+        return Ok(());
+    }
+    fs::create_dir_all(target)?;
+    for profile in fs::read_dir(target)? {
+        let Ok(built) = fs::read_dir(profile?.path().join(".fingerprint")) else { continue };
+        for entry in built {
+            let entry = entry?;
+            let name = entry.file_name();
+            if OWN_CRATES.iter().any(|start| name.to_string_lossy().starts_with(start)) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+    }
+    // Last, so that a claim that was cut short is made again.
+    fs::write(&owner, clone).with_context(|| format!("cannot write {}", owner.display()))
 }
 
 /// A folder of the cache, created when missing.
@@ -104,4 +139,31 @@ impl Artifact {
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_clone_builds_our_crates_anew_and_nothing_else() {
+        let folder = std::env::temp_dir().join(format!("barnabas-claim-{}", std::process::id()));
+        let [target, first, second] = ["target", "first", "second"].map(|name| folder.join(name));
+        let built = ["barnabas-1a", "barnabas-worker-2b", "xtask-3c", "serde-4d"]
+            .map(|name| target.join("debug/.fingerprint").join(name));
+        let build = || built.iter().chain([&first, &second]).try_for_each(fs::create_dir_all).unwrap();
+        let left = || built.each_ref().map(|unit| unit.is_dir());
+
+        build();
+        claim(&target, &first).unwrap();
+        build();
+        claim(&target, &first).unwrap();
+        assert_eq!(left(), [true; 4]);
+        claim(&target, &second).unwrap();
+        assert_eq!(left(), [false, false, false, true]);
+        build();
+        claim(&target, &second).unwrap();
+        assert_eq!(left(), [true; 4]);
+        fs::remove_dir_all(folder).unwrap();
+    }
 }
