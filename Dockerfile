@@ -7,7 +7,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# librdkafka and OpenSSL are built from source by their crates; the base image has their compilers.
+# librdkafka is built from source by its crate; the base image has the compilers, and OpenSSL's static library.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --locked --profile dist --package barnabas-operator --package barnabas-worker \

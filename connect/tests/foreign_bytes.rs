@@ -130,10 +130,7 @@ fn damaged_offsets_are_refused_or_read_and_written_the_same() {
     .into();
     run(&keys, 200, |bytes| match decode_key(bytes) {
         Ok((name, partition)) => {
-            let again = decode_key(&encode_key(&name, &partition)).unwrap();
-            if !partition.iter().any(|(_, value)| fraction(value)) {
-                assert_eq!(again, (name, partition));
-            }
+            assert_eq!(decode_key(&encode_key(&name, &partition)).unwrap(), (name, partition));
             true
         }
         Err(_) => false,
@@ -150,24 +147,12 @@ fn damaged_offsets_are_refused_or_read_and_written_the_same() {
     .into();
     run(&values, 200, |bytes| match decode_value(bytes) {
         Ok(Some(offset)) => {
-            let again = decode_value(&encode_value(&offset)).unwrap();
-            // The last bit of a fraction may change: the JSON parser is the fast one.
-            if !offset.iter().any(|(_, value)| fraction(value)) {
-                assert_eq!(again, Some(offset));
-            }
+            assert_eq!(decode_value(&encode_value(&offset)).unwrap(), Some(offset));
             true
         }
         Ok(None) => true,
         Err(_) => false,
     });
-}
-
-fn fraction(value: &serde_json::Value) -> bool {
-    match value {
-        serde_json::Value::Array(values) => values.iter().any(fraction),
-        serde_json::Value::Object(members) => members.values().any(fraction),
-        other => other.is_f64(),
-    }
 }
 
 /// What opens brackets only, what closes them again, and what is in between.

@@ -23,7 +23,7 @@ struct Needed {
     package: &'static str,
 }
 
-/// To compile: librdkafka and OpenSSL are built from source.
+/// To compile: librdkafka is built from source, OpenSSL only where its static library is missing.
 const BUILD: &[Needed] = &[
     Needed { program: "cc", package: "build-essential" },
     Needed { program: "c++", package: "build-essential" },

@@ -1,0 +1,1 @@
+//! Links OpenSSL statically, and binds nothing: only librdkafka calls it.
