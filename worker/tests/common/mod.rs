@@ -14,7 +14,7 @@ use std::{
 
 use barnabas_connect::Registry;
 use barnabas_protocol::{
-    DesiredSet, Directive, Epoch, Hello, Report, TargetState, Unit, UnitReport, UnitState, directive::Body,
+    DesiredSet, Directive, Epoch, Fence, Hello, Report, TargetState, Unit, UnitReport, UnitState, directive::Body,
 };
 use barnabas_worker::{Worker, WorkerConfig};
 use rdkafka::{
@@ -117,8 +117,16 @@ impl Driver {
             target: TargetState::Running.into(),
             tasks_max: 2,
             secrets: Vec::new(),
+            fence: None,
         };
         self.units.insert((name.into(), task), unit);
+        self.push();
+    }
+
+    /// Tells the connector unit to have tasks fenced.
+    pub fn fence(&mut self, name: &str, number: u64, tasks: &[u32]) {
+        let fence = Fence { number, tasks: tasks.to_vec() };
+        self.units.get_mut(&(name.to_owned(), None)).unwrap().fence = Some(fence);
         self.push();
     }
 
