@@ -64,12 +64,12 @@ async fn plan(context: &Context, connector: &mut dyn barnabas_connect::Connector
     let configs = connector.task_configs(max).await?;
     // KIP-1004: `tasks.max.enforce` is true by default.
     let enforce = context.config.get("tasks.max.enforce").is_none_or(|v| !v.trim().eq_ignore_ascii_case("false"));
-    if configs.len() > max as usize && enforce {
-        return Err(Error::fatal(format!(
-            "the connector planned {} tasks, more than its tasks.max of {max}",
-            configs.len()
-        ))
-        .with_reason("TooManyTasks"));
+    if configs.len() > max as usize {
+        let message = format!("the connector planned {} tasks, more than its tasks.max of {max}", configs.len());
+        if enforce {
+            return Err(Error::fatal(message).with_reason("TooManyTasks"));
+        }
+        tracing::warn!("Allowed because tasks.max.enforce is false: {message}.");
     }
     tracing::info!(tasks = configs.len(), "The connector planned its tasks.");
     let tasks = configs.into_iter().map(|config| TaskConfig { config: config.into_iter().collect() }).collect();

@@ -13,6 +13,7 @@ mod dlq;
 mod errors;
 mod settings;
 mod sink;
+mod sink_batch;
 mod sink_consumer;
 mod sink_records;
 mod source;
@@ -327,6 +328,10 @@ async fn body(context: Context) -> Result<(), Error> {
         Error::config(format!("`connector.class` is `{class}`, which this worker does not have"))
             .with_reason("UnknownConnectorClass")
     })?;
+    let problems = settings::problems(&context.shared.registry, &context.unit, &context.config, plugin.kind());
+    if !problems.is_empty() {
+        return Err(combine(&problems));
+    }
     if context.unit.task.is_none() {
         return connector::run(context, plugin).await;
     }

@@ -26,7 +26,7 @@ use super::{
     acks::Token,
     delivery::{Delivery, Event, InFlight, Rejected},
     dlq::{DeadLetters, Letter},
-    errors::{ErrorHandler, Stage},
+    errors::{ErrorHandler, NoResult, Stage},
     settings::RecordSettings,
     source_offsets::{self, StoredOffsets},
     source_records::{self, Outgoing},
@@ -394,22 +394,28 @@ impl Running {
     async fn send_part(&mut self, records: Vec<Record>) -> Result<bool, Error> {
         let mut outgoing = Vec::with_capacity(records.len());
         let mut failure = None;
+        let mut stopping = false;
         let mut positions = Vec::with_capacity(records.len());
         // What an error needs is kept only where errors have consequences beyond failing the task.
         let keep = self.errors.policy.keeps_records();
         for record in records {
             let position = record.source.clone();
             let kept = keep.then(|| record.clone());
-            let mut converted = source_records::outgoing(&mut self.settings, record);
-            if let Some(kept) = &kept
-                && let Err(failed) = converted
-            {
-                let again = || source_records::outgoing(&mut self.settings, kept.clone());
-                converted = self.errors.retry(failed, again).await;
-            }
+            let converted = match source_records::outgoing(&mut self.settings, record) {
+                Err(failed) => {
+                    let kept = || kept.clone().expect("records are kept where attempts are repeated");
+                    let again = || source_records::outgoing(&mut self.settings, kept());
+                    self.errors.retry(failed, again).await
+                }
+                Ok(done) => Ok(done),
+            };
             let converted = match converted {
                 Ok(converted) => converted,
-                Err((stage, error)) => {
+                Err(NoResult::Stopping) => {
+                    stopping = true;
+                    break;
+                }
+                Err(NoResult::Failed((stage, error))) => {
                     let letter = || kept.as_ref().map_or_else(Letter::default, source_records::letter);
                     if let Err(error) = self.errors.failed(stage, error, letter).await {
                         // As in Connect, the records before the bad one still go out.
@@ -432,7 +438,7 @@ impl Running {
             }
         }
         self.context.status.counters.active.store(self.in_flight.tracker.lock().pending() as u64, Relaxed);
-        failure.map_or(Ok(true), Err)
+        failure.map_or(Ok(!stopping), Err)
     }
 
     /// Records that Kafka refused, and that may be skipped.

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 pub mod connectors;
+pub mod flaky;
 pub mod original;
 pub mod process;
+pub mod quota;
 pub mod table;
 
 use std::{
@@ -16,7 +18,7 @@ use barnabas_connect::Registry;
 use barnabas_protocol::{
     DesiredSet, Directive, Epoch, Fence, Hello, Report, TargetState, Unit, UnitReport, UnitState, directive::Body,
 };
-use barnabas_worker::{Worker, WorkerConfig};
+use barnabas_worker::{Worker, WorkerConfig, metrics};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -74,6 +76,7 @@ pub fn registry() -> Registry {
     registry.register(&connectors::COUNTER);
     registry.register(&connectors::COLLECTOR);
     registry.register(&table::TABLE);
+    registry.register_converter(&flaky::FLAKY);
     registry
 }
 
@@ -182,6 +185,19 @@ impl Driver {
 
     pub async fn until_gone(&self, name: &str) {
         self.until("the units to stop", |report| report.units.iter().all(|u| u.connector != name)).await;
+    }
+
+    /// A metric of one task, as Prometheus gets it.
+    pub fn metric(&self, name: &str, connector: &str) -> f64 {
+        let text = metrics::text(&metrics::registry(self.worker.clone())).unwrap();
+        let labels = format!("connector=\"{connector}\"");
+        let mut found = text.lines().filter_map(|line| {
+            let (labelled, value) = line.rsplit_once(' ')?;
+            let rest = labelled.strip_prefix(name)?;
+            let rest = rest.strip_prefix("_total").unwrap_or(rest);
+            (rest.starts_with('{') && rest.contains(&labels)).then(|| value.parse::<f64>().unwrap())
+        });
+        found.next_back().unwrap_or_else(|| panic!("no {name} of {connector}"))
     }
 
     pub async fn until_records(&self, name: &str, records: u64) {
