@@ -25,14 +25,14 @@ use tokio::time::MissedTickBehavior;
 
 use super::{
     Closing, Context,
-    dlq::DeadLetters,
+    dlq::{self, DeadLetters},
     errors::ErrorHandler,
     now_ms,
     settings::RecordSettings,
     sink_consumer::{Events, Rebalance, SinkConsumer},
     sink_records::{Raw, Reporter},
 };
-use crate::kafka::{context::ClientNotes, errors::classify};
+use crate::kafka::{context::ClientNotes, errors::classify, keys::Client};
 
 /// At most this many bytes of keys and values in one `put` (one record may be larger).
 const BATCH_BYTES: usize = 8 << 20;
@@ -43,6 +43,9 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SinkTask>) -> Result
     let settings = RecordSettings::build(&context.shared.registry, &context.config, &context.shared.config)?;
     let topics = Topics::parse(&context)?;
     context.await_kafka().await?;
+    let all = [Client::Consumer, Client::Producer, Client::Admin];
+    // The other two are for the dead letter queue.
+    context.await_overrides(if dlq::topic(&context.config).is_some() { &all } else { &all[..1] }).await?;
     let dead_letters = DeadLetters::open(&context).await?.map(Arc::new);
     let reports = dead_letters.is_some() || settings.errors.log;
     let errors =
