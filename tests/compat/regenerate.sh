@@ -40,7 +40,7 @@ resolve() {
         echo "Resolving the jars of $1 into $folder" >&2
         mkdir -p "$cache/partial"
         partial=$(mktemp -d "$cache/partial/compat-$1.XXXXXX")
-        mvn -q --batch-mode --no-transfer-progress -f "$2" \
+        mvn -q --batch-mode --no-transfer-progress -Dstyle.color=never -f "$2" \
             org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
             -DincludeScope=runtime ${3:+"-DexcludeGroupIds=$3"} "-DoutputDirectory=$partial" >&2 ||
             { rm -rf "$partial"; fail "Maven cannot resolve $2"; }
