@@ -165,9 +165,7 @@ impl Authentication {
             Problem::new(
                 format!("{FIELD}[{key:?}]"),
                 reasons::INVALID_CONFIGURATION,
-                format!(
-                    "The key {key:?} does not begin with sasl. or ssl.keystore.; set it in spec.config, or use spec.tls."
-                ),
+                format!("The key {key:?} is not about authentication: those begin with sasl. or ssl.keystore."),
             )
         };
         let problems: Vec<_> = config.keys().filter(other).map(problem).collect();
