@@ -17,7 +17,7 @@ use std::{
 
 use barnabas_worker::logging::Hidden;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use self::view::{
     describe::describe,
@@ -136,14 +136,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(args) => {
             let screen = up::Screen::new(!args.plain);
-            log_to(&screen, args.verbose);
+            let levels = log_to(&screen, args.verbose);
             let options = up::Options {
                 dir: args.dir,
                 data: args.data,
                 bootstrap_servers: args.bootstrap_servers,
                 listen: args.listen,
             };
-            up::run(options, screen).await?;
+            up::run(options, screen, levels).await?;
         }
         Command::Validate { dir } => return validate::run(&dir).await,
         Command::Get(args) => {
@@ -180,18 +180,10 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn log_to(screen: &up::Screen, verbose: u8) {
-    // The planner and the workers say on the resources what matters; the embedded broker logs what clients do.
-    let default = match verbose {
-        0 => "error,tansu_broker=off,tansu_storage=off,tansu_service=off",
-        1 => "info,tansu_broker=error,tansu_storage=error,rama=warn",
-        _ => "debug,tansu_broker=info,tansu_storage=info,tansu_service=info,tansu_sans_io=info,rama=info,h2=info",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(Hidden(screen.clone()))
-        .with_ansi(screen.is_live());
+fn log_to(screen: &up::Screen, verbose: u8) -> up::Levels {
+    let (filter, levels) = up::logging::filter(verbose);
+    let logs = tracing_subscriber::fmt::layer().with_writer(Hidden(screen.clone())).with_ansi(screen.is_live());
     // Fails only when a logger is set already, which nothing does.
-    let _ = logs.try_init();
+    let _ = tracing_subscriber::registry().with(logs.with_filter(filter)).try_init();
+    levels
 }

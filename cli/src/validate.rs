@@ -7,7 +7,7 @@ use barnabas_worker::{config::Security, kafka::clients::ClientFactory, providers
 
 use crate::{
     manifests::{Folder, Key, Path, Problem, Reader, Severity},
-    up::{Bootstrap, runtime::registry, translate},
+    up::{Bootstrap, logging, runtime::registry, translate},
 };
 
 /// Prints every problem. Fails when one is more than a warning.
@@ -43,6 +43,10 @@ async fn configs(folder: &mut Folder) {
     let mut found: Vec<Problem> = Vec::new();
     let mut clients: BTreeMap<Key, (ClientFactory, Providers)> = BTreeMap::new();
     for (key, cluster) in &folder.clusters {
+        match logging::asked(cluster, folder, key) {
+            Ok((_, problems)) => found.extend(problems),
+            Err(message) => found.push(cluster.unlocated(Severity::Error, &Path::parse(&message), &message)),
+        }
         let spec = &cluster.resource.spec;
         let bootstrap = Bootstrap { servers: spec.bootstrap_servers.clone(), embedded: spec.is_embedded() };
         let checked = translate::worker_config(spec, key, &bootstrap, Security::default())
@@ -53,6 +57,9 @@ async fn configs(folder: &mut Folder) {
             });
         match checked {
             Ok(checked) => drop(clients.insert(key.clone(), checked)),
+            Err(message) if message.starts_with("spec.") => {
+                found.push(cluster.unlocated(Severity::Error, &Path::parse(&message), &message));
+            }
             Err(message) => found.push(cluster.problem(Severity::Error, &Path::of(["spec", "config"]), &message)),
         }
     }

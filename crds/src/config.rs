@@ -1,7 +1,7 @@
 //! The free-form `config` of both kinds: values become strings, and keys that the operator owns are left out.
 
 use crate::conditions::reasons;
-use crate::{ConnectClusterSpec, KafkaConnector, KafkaConnectorSpec};
+use crate::{Authentication, AuthenticationType, ConnectClusterSpec, KafkaConnector, KafkaConnectorSpec};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -75,6 +75,7 @@ pub fn cluster_forbids(key: &str) -> Option<&'static str> {
 
 /// Values as Strimzi makes them strings: strings, numbers and booleans are taken, anything else is refused by key.
 fn strings<'a>(
+    field: &str,
     config: &'a BTreeMap<String, Value>,
     skip: impl Fn(&'a str) -> bool,
 ) -> Result<BTreeMap<String, String>, Vec<Problem>> {
@@ -95,7 +96,7 @@ fn strings<'a>(
             Value::Object(_) => "an object",
         };
         problems.push(Problem::new(
-            format!("spec.config[{key:?}]"),
+            format!("{field}[{key:?}]"),
             reasons::INVALID_CONFIGURATION,
             format!("The value of {key:?} is {kind}; it has to be a string, a number or a boolean."),
         ));
@@ -109,7 +110,7 @@ impl KafkaConnectorSpec {
     /// # Errors
     /// One problem for each value that is neither string, number nor boolean.
     pub fn config_strings(&self) -> Result<BTreeMap<String, String>, Vec<Problem>> {
-        strings(&self.config, |key| connector_forbids(key).is_some())
+        strings("spec.config", &self.config, |key| connector_forbids(key).is_some())
     }
 }
 
@@ -140,7 +141,35 @@ impl ConnectClusterSpec {
     /// # Errors
     /// One problem for each value that is neither string, number nor boolean.
     pub fn config_strings(&self) -> Result<BTreeMap<String, String>, Vec<Problem>> {
-        strings(&self.config, |key| cluster_forbids(key).is_some())
+        strings("spec.config", &self.config, |key| cluster_forbids(key).is_some())
+    }
+}
+
+/// Prefixes of the client keys that a custom authentication may set, as with Strimzi.
+pub const AUTHENTICATION_PREFIXES: &[&str] = &["sasl.", "ssl.keystore."];
+
+impl Authentication {
+    /// The client keys of type `custom`, as strings; no other type has any.
+    ///
+    /// # Errors
+    /// One problem for each value that is neither string, number nor boolean, and for each key that is not about
+    /// authentication.
+    pub fn config_strings(&self) -> Result<BTreeMap<String, String>, Vec<Problem>> {
+        const FIELD: &str = "spec.authentication.config";
+        if self.type_ != AuthenticationType::Custom {
+            return Ok(BTreeMap::new());
+        }
+        let config = strings(FIELD, &self.config, |_| false)?;
+        let other = |key: &&String| !AUTHENTICATION_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+        let problem = |key: &String| {
+            Problem::new(
+                format!("{FIELD}[{key:?}]"),
+                reasons::INVALID_CONFIGURATION,
+                format!("The key {key:?} is not about authentication: those begin with sasl. or ssl.keystore."),
+            )
+        };
+        let problems: Vec<_> = config.keys().filter(other).map(problem).collect();
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 }
 
@@ -187,6 +216,22 @@ mod tests {
                 r#"spec.config["topics"]: The value of "topics" is a list; it has to be a string, a number or a boolean."#,
             ]
         );
+    }
+
+    #[test]
+    fn a_custom_authentication_takes_keys_of_authentication_alone() {
+        let of = |config: Value| {
+            let text = json!({ "type": "custom", "sasl": true, "config": config });
+            serde_json::from_value::<Authentication>(text).unwrap().config_strings()
+        };
+        let good =
+            of(json!({ "sasl.mechanism": "PLAIN", "ssl.keystore.type": "PEM", "sasl.login.retries": 3 })).unwrap();
+        assert_eq!((good["sasl.mechanism"].as_str(), good["sasl.login.retries"].as_str()), ("PLAIN", "3"));
+        let bad = of(json!({ "security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN" })).unwrap_err();
+        assert_eq!(bad.len(), 1);
+        assert!(bad[0].to_string().starts_with(r#"spec.authentication.config["security.protocol"]: "#), "{bad:?}");
+        let bad = of(json!({ "sasl.mechanism": ["PLAIN"] })).unwrap_err();
+        assert_eq!(bad[0].field, r#"spec.authentication.config["sasl.mechanism"]"#);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod config;
 pub mod connector;
 pub mod guard;
 pub mod labels;
+pub mod logging;
 mod reference;
 mod rules;
 mod schema;
@@ -34,6 +35,7 @@ pub use connector::{
     AlterOffsets, AutoRestart, ConfigMapRef, ConnectorState, KafkaConnector, KafkaConnectorSpec, ListOffsets,
 };
 pub use guard::{InvalidResource, Lenient};
+pub use logging::log4j_levels;
 pub use reference::markdown;
 pub use schema::{crds, files, yaml};
 pub use status::{
@@ -60,11 +62,12 @@ impl ConnectCluster {
 }
 
 impl ConnectClusterSpec {
-    /// What is wrong with the spec by itself: the rules that the API server enforces, and values in `config` that are
-    /// no scalars.
+    /// What is wrong with the spec by itself: the rules that the API server enforces, values in `config` that are no
+    /// scalars, and keys of a custom authentication that belong elsewhere.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = rules::cluster(self);
         problems.extend(self.config_strings().err().into_iter().flatten());
+        problems.extend(self.authentication.iter().filter_map(|it| it.config_strings().err()).flatten());
         problems
     }
 }

@@ -71,7 +71,7 @@ pub(crate) const AUTHENTICATION: &[Rule<Authentication>] = &[
     },
     Rule {
         cel: "self.type != 'oauth'",
-        message: "type oauth is not available. Use type custom with sasl: true and the sasl. keys in config, as Strimzi's v1 does.",
+        message: "type oauth is not available, nor is SASL's OAUTHBEARER. Use type tls, plain, scram-sha-256 or scram-sha-512, or custom with one of their mechanisms.",
         holds: Holds::Always(|auth| auth.type_ != AuthenticationType::Oauth),
     },
 ];

@@ -103,7 +103,7 @@ pub struct TaskStatus {
     /// When this incarnation was started (RFC 3339, UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
-    /// Why it failed.
+    /// Why it failed, or what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
     /// Sinks: records between the task's position and the end of its partitions.
@@ -124,10 +124,14 @@ pub struct TaskStatus {
     pub positions: BTreeMap<String, String>,
 }
 
-/// Why a task failed.
+/// Why a task failed, or what it waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskError {
+    /// What may be done about it: `Retriable` (it may heal by itself), `Config` (the configuration has to change), `Data`
+    /// (a record is bad) or `Fatal` (anything else).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code: String,
     /// Stable CamelCase word, for example `KafkaUnreachable`.
     pub reason: String,
     /// One sentence. Contains no secret.
@@ -142,9 +146,9 @@ impl TaskError {
     pub const TRACE_LINES: usize = 8;
 
     /// An error whose `trace` is cut to its first [`Self::TRACE_LINES`] lines.
-    pub fn new(reason: impl Into<String>, message: impl Into<String>, trace: &str) -> Self {
+    pub fn new(code: impl Into<String>, reason: impl Into<String>, message: impl Into<String>, trace: &str) -> Self {
         let trace = trace.lines().take(Self::TRACE_LINES).collect::<Vec<_>>().join("\n");
-        Self { reason: reason.into(), message: message.into(), trace }
+        Self { code: code.into(), reason: reason.into(), message: message.into(), trace }
     }
 }
 

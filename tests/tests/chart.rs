@@ -297,8 +297,8 @@ fn chart_installs_upgrades_and_uninstalls() {
     let leader =
         |value: &Value| value["spec"]["holderIdentity"].as_str().is_some_and(|holder| holder.starts_with(&name));
     cluster.until(&name, &format!("lease/{name}-barnabas"), "one of them leads", LIMIT, leader).unwrap();
-    let manifest = cluster.helm(["get", "notes", &name, "--namespace", &name]).unwrap();
-    assert!(manifest.contains(&format!("It follows ConnectClusters and KafkaConnectors in: {name}.")), "{manifest}");
+    let first = cluster.helm(["get", "notes", &name, "--namespace", &name]).unwrap();
+    assert!(first.contains(&format!("It follows ConnectClusters and KafkaConnectors in: {name}.")), "{first}");
 
     namespace.upgrade(&[&watch, "replicas=3"]).unwrap();
     cluster.until(&name, &deployment, "three operators are available", LIMIT, available(3)).unwrap();
@@ -312,6 +312,10 @@ fn chart_installs_upgrades_and_uninstalls() {
     assert!(of_kind(&documents(&manifest), "CustomResourceDefinition").is_empty());
     let notes = cluster.helm(["get", "notes", second.name(), "--namespace", second.name()]).unwrap();
     assert!(notes.contains("belong to another release"), "{notes}");
+    // Whoever installs is told what uninstalling leaves, and who releases finalizers then.
+    for notes in [first, notes] {
+        assert!(notes.contains("Uninstalling leaves") && notes.contains("finalizers"), "{notes}");
+    }
 
     cluster.helm(["uninstall", &name, "--namespace", &name, "--wait"]).unwrap();
     let left = cluster

@@ -145,12 +145,16 @@ impl WorkerConfig {
             fs::read_to_string(path).map_err(|source| WorkerConfigError::Read { path: path.to_owned(), source })?;
         let mut config: Self =
             serde_yaml::from_str(&text).map_err(|source| WorkerConfigError::Parse { path: path.to_owned(), source })?;
-        config.resolve_variables(|name| std::env::var(name).ok())?;
+        config.resolve_environment()?;
         config.check()?;
         Ok(config)
     }
 
     /// Replaces `${env:NAME}` in the Connect worker keys (`client.rack` is set so from the node's zone).
+    pub fn resolve_environment(&mut self) -> Result<(), WorkerConfigError> {
+        self.resolve_variables(|name| std::env::var(name).ok())
+    }
+
     fn resolve_variables(&mut self, get: impl Fn(&str) -> Option<String>) -> Result<(), WorkerConfigError> {
         for (key, value) in &mut self.config {
             while let Some(start) = value.find("${env:") {

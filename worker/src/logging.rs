@@ -105,8 +105,8 @@ struct Inner {
     apply: Box<dyn Fn(Targets) + Send + Sync>,
 }
 
-/// A level in Connect's (log4j's) words.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A level in Connect's (log4j's) words. The more it lets through the greater it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Level(LevelFilter);
 
 /// A level that does not exist.
@@ -230,8 +230,23 @@ impl Loggers {
     }
 }
 
-fn filter(levels: &BTreeMap<String, Level>) -> Targets {
-    let root = levels.get(ROOT).map_or(LevelFilter::INFO, |level| level.0);
+/// Levels by logger, from names as Connect, log4j or log4j2 write them, and the names whose level is wrong.
+pub fn levels<'a>(
+    written: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> (BTreeMap<String, Level>, Vec<(&'a str, UnknownLevel)>) {
+    let (mut levels, mut wrong) = (BTreeMap::new(), Vec::new());
+    for (name, level) in written {
+        match level.parse() {
+            Ok(level) => _ = levels.insert(canonical(name).to_owned(), level),
+            Err(error) => wrong.push((name.as_str(), error)),
+        }
+    }
+    (levels, wrong)
+}
+
+/// What levels by logger let through; of loggers that are under none of them, nothing.
+pub fn filter(levels: &BTreeMap<String, Level>) -> Targets {
+    let root = levels.get(ROOT).map_or(LevelFilter::OFF, |level| level.0);
     levels
         .iter()
         .filter(|(name, _)| *name != ROOT)
@@ -281,6 +296,17 @@ mod tests {
         assert_eq!(line(r#"{"message":"it is only-in-this-test"}"#), r#"{"message":"it is [hidden]"}"#);
         drop(hiding);
         assert_eq!(line("only-in-this-test"), "only-in-this-test");
+    }
+
+    #[test]
+    fn levels_are_read_by_any_spelling_and_wrong_ones_named() {
+        let written = [("rootLogger.level", "WARN"), ("logger.a.b.level", "DEBUG"), ("logger.c.level", "loud")]
+            .map(|(name, level)| (name.to_owned(), level.to_owned()));
+        let (levels, wrong) = levels(written.iter().map(|(name, level)| (name, level)));
+        assert_eq!(levels.keys().collect::<Vec<_>>(), ["a.b", ROOT]);
+        assert!(levels["a.b"] > levels[ROOT]);
+        assert_eq!(wrong, [("logger.c.level", UnknownLevel("loud".into()))]);
+        assert!(!filter(&BTreeMap::new()).would_enable("a", &tracing::Level::ERROR));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Running {
     pub incarnation: u64,
     /// It was asked to stop and has not finished.
     pub stopping: bool,
+    /// It was pushed without a configuration, and none was known here: it can only say so.
+    pub blank: bool,
 }
 
 /// One step.
@@ -32,7 +34,10 @@ pub enum Step {
 pub fn steps(desired: &BTreeMap<Key, Unit>, running: &BTreeMap<Key, Running>) -> Vec<Step> {
     let mut steps = Vec::new();
     for (key, now) in running {
-        let wanted = desired.get(key).filter(|unit| unit.incarnation == now.incarnation && !now.stopping);
+        let wanted = desired.get(key).filter(|unit| {
+            let arrived = now.blank && !unit.config.is_empty();
+            unit.incarnation == now.incarnation && !now.stopping && !arrived
+        });
         match wanted {
             Some(_) => steps.push(Step::Keep(key.clone())),
             None if now.stopping => {}
@@ -62,7 +67,7 @@ mod tests {
         units
             .iter()
             .map(|(task, incarnation, stopping)| {
-                (key(*task), Running { incarnation: *incarnation, stopping: *stopping })
+                (key(*task), Running { incarnation: *incarnation, stopping: *stopping, blank: false })
             })
             .collect()
     }
@@ -86,6 +91,16 @@ mod tests {
         let wanted = desired(&[(Some(0), 1)]);
         assert_eq!(steps(&wanted, &running(&[(Some(0), 1, true)])), []);
         assert_eq!(steps(&wanted, &running(&[])), [Step::Start(key(Some(0)))]);
+    }
+
+    #[test]
+    fn a_configuration_that_comes_later_starts_the_unit_that_had_none() {
+        let mut wanted = desired(&[(None, 1)]);
+        let mut now = running(&[(None, 1, false)]);
+        now.values_mut().for_each(|unit| unit.blank = true);
+        assert_eq!(steps(&wanted, &now), [Step::SetTarget(key(None), TargetState::Unspecified)]);
+        wanted.values_mut().for_each(|unit| drop(unit.config.insert("topic".into(), "t".into())));
+        assert_eq!(steps(&wanted, &now), [Step::Stop(key(None))]);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! The last desired set lies on tmpfs next to a heartbeat file that is touched
 //! every second. A process that comes back before anyone can have given its
 //! units away resumes them at once; one that was away longer gives an operator
-//! ten seconds to speak first.
+//! ten seconds to speak first. Whatever the operator then says, the set stays
+//! until a new one has come: that may name units of it whose configuration the
+//! operator does not know.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -57,15 +59,21 @@ impl StateDir {
         Ok(Self { dir: dir.to_owned() })
     }
 
-    /// Replaces the saved set in one step. The file holds resolved secrets: mode 0600, tmpfs only.
+    /// Replaces the saved set in one step: from now on this process runs it.
     pub fn save(&self, epoch: Epoch, desired: &DesiredSet) -> io::Result<()> {
+        self.keep(epoch, desired)?;
+        self.touch()
+    }
+
+    /// As [`Self::save`], of a set that does not run yet: the heartbeat keeps saying since when. The file holds resolved
+    /// secrets: mode 0600, tmpfs only.
+    pub fn keep(&self, epoch: Epoch, desired: &DesiredSet) -> io::Result<()> {
         let directive = Directive { epoch: Some(epoch), body: Some(Body::Desired(desired.clone())) };
         let new = self.dir.join("desired.new");
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(&directive.encode_to_vec())?;
-        fs::rename(&new, self.dir.join("desired"))?;
-        self.touch()
+        fs::rename(&new, self.dir.join("desired"))
     }
 
     /// Says that the process is alive.

@@ -33,6 +33,9 @@ use crate::{
     units::{self, Shared, UnitHandle, Validator, now_ms},
 };
 
+/// How long a shutdown waits for the worker's own clients.
+const LAST_CALLS: Duration = Duration::from_secs(2);
+
 /// A worker that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -58,7 +61,7 @@ struct Inner {
     reports: watch::Sender<Report>,
     sessions: AtomicUsize,
     background: Mutex<Vec<JoinHandle<()>>>,
-    _monitor: Monitor,
+    monitor: Monitor,
 }
 
 struct Core {
@@ -69,7 +72,9 @@ struct Core {
     draining: bool,
     /// No unit is started any more.
     closed: bool,
-    /// A saved set that waits for an operator to speak first.
+    /// What a previous process ran, while it is not decided whether it runs again.
+    undecided: Option<BTreeMap<Key, Unit>>,
+    /// Starts `undecided` unless an operator speaks first.
     pending_resume: Option<JoinHandle<()>>,
 }
 
@@ -112,6 +117,7 @@ impl Worker {
             state,
             draining: false,
             closed: false,
+            undecided: None,
             pending_resume: None,
         };
         let worker = Self {
@@ -121,13 +127,14 @@ impl Worker {
                 reports: watch::Sender::new(Report::default()),
                 sessions: AtomicUsize::new(0),
                 background: Mutex::default(),
-                _monitor: monitor,
+                monitor,
             }),
         };
-        worker.start_reporting();
+        // Before the heartbeat begins, which would say that the saved set runs.
         if let Some(saved) = saved {
             worker.resume(saved);
         }
+        worker.start_reporting();
         worker.inner.publish(&worker.inner.core.lock());
         Ok(worker)
     }
@@ -145,7 +152,8 @@ impl Worker {
             Some(Body::Desired(set)) => {
                 core.fence.desired(epoch)?;
                 core.cancel_resume();
-                core.desired = keep_configs(by_key(set), &core.desired);
+                let before = core.undecided.take().unwrap_or_else(|| std::mem::take(&mut core.desired));
+                core.desired = keep_configs(by_key(set), &before);
                 self.inner.reconcile(&mut core);
             }
             None => {}
@@ -250,6 +258,9 @@ impl Worker {
             }
         }
         self.inner.background.lock().drain(..).for_each(|task| task.abort());
+        self.inner.monitor.stop().await;
+        // A call into a Kafka that does not answer must not hold up the exit.
+        drop(tokio::time::timeout(LAST_CALLS, self.inner.shared.clients.closed()).await);
         tracing::info!("The worker has stopped.");
     }
 
@@ -295,26 +306,24 @@ impl Worker {
         let units = saved.desired.units.len();
         tracing::info!(epoch = %saved.epoch, units, downtime = ?saved.downtime, ?decision, "Found the set of a previous process.");
         match decision {
-            Resume::AtOnce => self.start_saved(saved.desired),
+            Resume::AtOnce => {
+                let mut core = self.inner.core.lock();
+                core.desired = by_key(saved.desired);
+                self.inner.reconcile(&mut core);
+            }
             Resume::After(grace) => {
                 let weak = Arc::downgrade(&self.inner);
                 let task = tokio::spawn(async move {
                     tokio::time::sleep(grace).await;
-                    let Some(inner) = weak.upgrade() else { return };
-                    tracing::info!("No operator has spoken; resuming.");
-                    inner.core.lock().pending_resume = None;
-                    Worker { inner }.start_saved(saved.desired);
+                    if let Some(inner) = weak.upgrade() {
+                        inner.resume_undecided();
+                    }
                 });
-                self.inner.core.lock().pending_resume = Some(task);
+                let mut core = self.inner.core.lock();
+                core.undecided = Some(by_key(saved.desired));
+                core.pending_resume = Some(task);
             }
         }
-    }
-
-    fn start_saved(&self, desired: DesiredSet) {
-        let mut core = self.inner.core.lock();
-        core.desired = by_key(desired);
-        self.inner.reconcile(&mut core);
-        self.inner.publish(&core);
     }
 }
 
@@ -329,6 +338,19 @@ impl Drop for SessionGuard {
 }
 
 impl Inner {
+    /// Nobody has spoken in time; or just now, and then the timer is gone.
+    fn resume_undecided(self: &Arc<Self>) {
+        let mut core = self.core.lock();
+        if core.pending_resume.take().is_some()
+            && let Some(units) = core.undecided.take()
+        {
+            tracing::info!("No operator has spoken; resuming.");
+            core.desired = units;
+            self.reconcile(&mut core);
+            self.publish(&core);
+        }
+    }
+
     fn reconcile(self: &Arc<Self>, core: &mut Core) {
         if core.closed {
             return;
@@ -337,7 +359,8 @@ impl Inner {
             .running
             .iter()
             .map(|(key, unit)| {
-                (key.clone(), Running { incarnation: unit.unit.incarnation, stopping: unit.is_stopping() })
+                let (incarnation, blank) = (unit.unit.incarnation, units::is_blank(&unit.unit));
+                (key.clone(), Running { incarnation, stopping: unit.is_stopping(), blank })
             })
             .collect();
         for step in steps(&core.desired, &running) {
@@ -394,15 +417,19 @@ impl Core {
         // What was to be fenced once is not fenced again by a process that resumes by itself: other tasks may have those
         // transactional ids by then.
         let unit = |unit: &Unit| Unit { fence: None, ..unit.clone() };
-        let set = DesiredSet { units: self.desired.values().map(unit).collect() };
-        if let Err(error) = state.save(self.fence.newest(), &set) {
+        let set = |units: &BTreeMap<Key, Unit>| DesiredSet { units: units.values().map(unit).collect() };
+        let saved = match &self.undecided {
+            Some(units) => state.keep(self.fence.newest(), &set(units)),
+            None => state.save(self.fence.newest(), &set(&self.desired)),
+        };
+        if let Err(error) = saved {
             tracing::error!(%error, "The desired set cannot be saved; a restart would not resume it.");
         }
     }
 
     fn touch(&self) {
-        // Until a waiting resume is decided, the old heartbeat keeps saying how long nobody was here.
-        if let (Some(state), None) = (&self.state, &self.pending_resume)
+        // Until it is decided whether the saved set runs again, the old heartbeat keeps saying how long nobody was here.
+        if let (Some(state), None) = (&self.state, &self.undecided)
             && let Err(error) = state.touch()
         {
             tracing::error!(%error, "The heartbeat cannot be written.");

@@ -6,7 +6,7 @@ mod common;
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
 
 use barnabas_protocol::{
-    DesiredSet, Directive, Epoch, Hello, ListPluginsRequest, Report, Unit, UnitState, ValidateRequest,
+    DesiredSet, Directive, Epoch, Hello, ListPluginsRequest, Report, Unit, UnitReport, UnitState, ValidateRequest,
     ValidateResponse, directive::Body, worker_client::WorkerClient,
 };
 use barnabas_worker::{
@@ -382,6 +382,59 @@ async fn a_worker_that_was_away_long_lets_an_operator_speak_first() {
         tokio::time::timeout(PATIENCE, reports.wait_for(|r| !r.units.is_empty())).await.unwrap().unwrap().clone();
     assert_eq!(report.units[0].connector, "other");
     second.shutdown().await;
+}
+
+/// Waits for the only unit to have this state.
+async fn until_state(worker: &Worker, state: UnitState) -> UnitReport {
+    let mut reports = worker.reports();
+    let wanted = |report: &Report| report.units.len() == 1 && report.units[0].state() == state;
+    let report = tokio::time::timeout(PATIENCE, reports.wait_for(wanted)).await;
+    report.unwrap_or_else(|_| panic!("not {state:?}: {:?}", worker.reports().borrow().units)).unwrap().units[0].clone()
+}
+
+/// As a new leader sends a unit that it found at work: its configuration is the predecessor's secret.
+fn unknown(unit: Unit) -> Unit {
+    Unit { config: Default::default(), ..unit }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_without_configurations_finds_them_in_the_set_that_waits_to_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Worker::new(config(Some(dir.path())), registry()).unwrap();
+    first.apply(desired(3, 5, &[unit("c", 8)])).unwrap();
+    first.shutdown().await;
+    fs::remove_file(dir.path().join("heartbeat")).unwrap();
+
+    let second = Worker::new(config(Some(dir.path())), registry()).unwrap();
+    second.apply(hello(4)).unwrap();
+    // Killed between the hello and the push: the set waits on, and is still as old as it was.
+    drop(second);
+    assert!(!dir.path().join("heartbeat").exists(), "nothing ran that could be resumed at once");
+    let third = Worker::new(config(Some(dir.path())), registry()).unwrap();
+    assert!(third.reports().borrow().units.is_empty());
+    assert!(third.apply(hello(3)).is_err(), "the hello of term 4 counts over a restart");
+    third.apply(desired(4, 1, &[unknown(unit("c", 8))])).unwrap();
+    let running = until_state(&third, UnitState::Running).await;
+    assert_eq!((running.incarnation, running.kind.as_str()), (8, "source"));
+    // What was pushed is decided, and saved whole.
+    drop(third);
+    assert!(dir.path().join("heartbeat").exists());
+    let fourth = Worker::new(config(Some(dir.path())), registry()).unwrap();
+    until_state(&fourth, UnitState::Running).await;
+    fourth.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_whose_configuration_nobody_knows_says_so_and_starts_when_it_comes() {
+    let worker = Worker::new(config(None), registry()).unwrap();
+    worker.apply(hello(1)).unwrap();
+    worker.apply(desired(1, 1, &[unknown(unit("c", 8))])).unwrap();
+    let failed = until_state(&worker, UnitState::Failed).await.error.unwrap();
+    assert_eq!(failed.reason, "ConfigurationUnknown", "{failed:?}");
+    assert!(failed.message.contains("incarnation 8"), "{failed:?}");
+    worker.apply(desired(1, 2, &[unit("c", 8)])).unwrap();
+    until_state(&worker, UnitState::Running).await;
+    worker.shutdown().await;
 }
 
 /// An authority and what it signs, in files as the Secret has them.

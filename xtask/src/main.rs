@@ -5,6 +5,7 @@
 
 mod cache;
 mod cluster;
+mod compat;
 mod corpus;
 mod daemon;
 mod generate;
@@ -39,8 +40,10 @@ enum Task {
     Cluster(cluster::Command),
     /// Build the image `localhost/barnabas:test` as an OCI archive, without Docker.
     Image(image::Options),
-    /// Write the generated files (CRDs, references) anew.
+    /// Write the generated files (CRDs, references, protocol code) anew.
     Generate(generate::Options),
+    /// Make the compatibility fixtures anew, with Apache Kafka Connect's own classes.
+    Compat(compat::Options),
     /// Do the set-up only: packages, tools, downloads.
     Setup,
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Cluster(command) => cluster::main(&command),
         Task::Image(options) => image::main(&options),
         Task::Generate(options) => generate::main(&options),
+        Task::Compat(options) => compat::main(&options),
         Task::Setup => setup::everything().map(|()| true),
     };
     match result {

@@ -24,7 +24,7 @@ const LOG4J: &str = "2.25.5";
 pub fn kafka() -> Result<PathBuf> {
     let pom = pom(&[("org.apache.kafka", "kafka_2.13", KAFKA)]);
     let title = format!("fetching Apache Kafka {KAFKA}");
-    Artifact::new(format!("kafka-{KAFKA}")).input(&pom).get(&title, |folder| resolve("kafka", &pom, folder))
+    Artifact::new(format!("kafka-{KAFKA}")).input(&pom).get(&title, |folder| resolve("kafka", &pom, folder, &[]))
 }
 
 /// Kafka Connect's jars, for the compatibility tests: `kafka-connect-VERSION/libs`.
@@ -43,10 +43,20 @@ pub fn connect() -> Result<PathBuf> {
             fs::remove_dir_all(&partial)?;
         }
         fs::create_dir_all(&partial)?;
-        resolve("kafka-connect", &pom, &partial)?;
+        resolve("kafka-connect", &pom, &partial, &[])?;
         fs::rename(&partial, &folder).with_context(|| format!("cannot move {} into place", partial.display()))
     })?;
     Ok(libs)
+}
+
+/// The jars that a pom of the repository depends on, without Kafka's own: those are [`connect`]'s.
+pub fn jars(name: &str, pom: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string(pom).with_context(|| format!("cannot read {}", pom.display()))?;
+    let artifact = Artifact::new(format!("compat-{name}")).input(&text);
+    let folder = artifact.get(&format!("fetching the jars of {name}"), |folder| {
+        resolve(name, &text, folder, &["-DexcludeGroupIds=org.apache.kafka"])
+    })?;
+    Ok(folder.join("libs"))
 }
 
 /// A pom that depends on the given artifacts and on a logging back end.
@@ -64,7 +74,7 @@ fn pom(artifacts: &[(&str, &str, &str)]) -> String {
 }
 
 /// Copies what the pom depends on into `folder/libs`.
-fn resolve(name: &str, pom: &str, folder: &Path) -> Result<()> {
+fn resolve(name: &str, pom: &str, folder: &Path, arguments: &[&str]) -> Result<()> {
     let file = folder.join("pom.xml");
     fs::write(&file, pom)?;
     let plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
@@ -76,6 +86,7 @@ fn resolve(name: &str, pom: &str, folder: &Path) -> Result<()> {
             .arg(&file)
             .arg(plugin)
             .arg("-DincludeScope=runtime")
-            .arg(format!("-DoutputDirectory={}", folder.join("libs").display())),
+            .arg(format!("-DoutputDirectory={}", folder.join("libs").display()))
+            .args(arguments),
     )
 }

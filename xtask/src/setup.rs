@@ -18,6 +18,7 @@ use crate::{
 };
 
 /// A program and the Debian package that brings it.
+#[derive(Clone, Copy)]
 struct Needed {
     program: &'static str,
     package: &'static str,
@@ -52,17 +53,27 @@ const CLUSTER: &[Needed] = &[
 /// A file that the image takes from the machine.
 pub const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// Without them OpenSSL is built from source (`openssl/build.rs`), which takes five minutes of a core, and works.
+const OPENSSL: &[&str] = &["libssl-dev", "pkg-config"];
+
 /// What unit, property and compatibility tests need.
 pub fn unit() -> Result<()> {
     components()?;
     packages(&[BUILD, JAVA])?;
+    spare_openssl();
     maven::connect()?;
     Ok(())
+}
+
+/// What Kafka Connect's own classes need.
+pub fn java() -> Result<()> {
+    packages(&[JAVA])
 }
 
 /// What the cluster needs besides.
 pub fn cluster() -> Result<()> {
     packages(&[BUILD, JAVA, CLUSTER])?;
+    spare_openssl();
     check_go()?;
     if !rustix::process::geteuid().is_root() {
         bail!(
@@ -111,20 +122,63 @@ fn packages(groups: &[&[Needed]]) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    let list = names.join(" ");
-    if find("apt-get").is_none() || !rustix::process::geteuid().is_root() {
+    if !may_install() {
         let programs = missing().map(|needed| needed.program).collect::<Vec<_>>().join(", ");
-        bail!("missing on this machine: {programs}. On Debian or Ubuntu: apt-get install {list}");
+        bail!("missing on this machine: {programs}. On Debian or Ubuntu: apt-get install {}", names.join(" "));
     }
-    progress::step(&format!("installing packages {list}"), || {
+    install(&names)
+}
+
+/// Debian or Ubuntu, and root.
+fn may_install() -> bool {
+    find("apt-get").is_some() && rustix::process::geteuid().is_root()
+}
+
+fn install(names: &[&str]) -> Result<()> {
+    static UPDATED: OnceLock<()> = OnceLock::new();
+    progress::step(&format!("installing packages {}", names.join(" ")), || {
         let apt = || {
             let mut command = program("apt-get");
             command.env("DEBIAN_FRONTEND", "noninteractive");
             command
         };
-        run::quiet("apt-get update", apt().arg("update"))?;
-        run::quiet("apt-get install", apt().args(["install", "--yes", "--no-install-recommends"]).args(&names))
+        if UPDATED.get().is_none() {
+            run::quiet("apt-get update", apt().arg("update"))?;
+            UPDATED.get_or_init(|| ());
+        }
+        run::quiet("apt-get install", apt().args(["install", "--yes", "--no-install-recommends"]).args(names))
     })
+}
+
+/// Installs what spares building OpenSSL, where that is possible. Nothing fails for lack of it.
+fn spare_openssl() {
+    static TRIED: OnceLock<()> = OnceLock::new();
+    let names = openssl_packages(system_openssl(), may_install());
+    if TRIED.set(()).is_err() || names.is_empty() {
+        return;
+    }
+    if let Err(error) = install(names) {
+        progress::say(format!("OpenSSL will be built from source: {error:#}"));
+    }
+}
+
+/// What is to be installed for OpenSSL's sake.
+fn openssl_packages(is_there: bool, may_install: bool) -> &'static [&'static str] {
+    if is_there || !may_install { &[] } else { OPENSSL }
+}
+
+/// Whether the build finds a static OpenSSL, as `openssl/build.rs` looks for it, or is told not to look.
+fn system_openssl() -> bool {
+    if std::env::var_os("OPENSSL_NO_VENDOR").is_some_and(|choice| choice == "0") {
+        return true;
+    }
+    let mut ask = program("pkg-config");
+    run::output(ask.args(["--variable=libdir", "openssl"]))
+        .is_ok_and(|folder| has_static_openssl(Path::new(folder.trim())))
+}
+
+fn has_static_openssl(folder: &Path) -> bool {
+    ["libssl.a", "libcrypto.a"].iter().all(|library| folder.join(library).is_file())
 }
 
 /// The Go that compiles on machines whose own is too old.
@@ -180,4 +234,34 @@ pub fn go() -> Command {
         command.env_remove(name);
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_that_only_save_time_are_installed_where_that_is_possible_and_never_demanded() {
+        assert_eq!(openssl_packages(false, true), ["libssl-dev", "pkg-config"]);
+        // Not root, or no Debian: it is built from source.
+        assert!(openssl_packages(false, false).is_empty());
+        assert!(openssl_packages(true, true).is_empty());
+        for package in OPENSSL {
+            let demanded = [BUILD, JAVA, CLUSTER].concat().iter().any(|needed| needed.package == *package);
+            assert!(!demanded, "{package}");
+        }
+    }
+
+    #[test]
+    fn a_shared_openssl_alone_does_not_serve() {
+        let folder = std::env::temp_dir().join(format!("barnabas-openssl-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["libssl.so", "libcrypto.so", "libssl.a"] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        assert!(!has_static_openssl(&folder));
+        fs::write(folder.join("libcrypto.a"), "").unwrap();
+        assert!(has_static_openssl(&folder));
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -12,6 +12,7 @@
 
 mod host;
 mod live;
+pub mod logging;
 mod objects;
 mod reconcile;
 mod refs;
@@ -30,6 +31,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use logging::Levels;
 pub use screen::Screen;
 
 use self::{host::Pending, live::Live, objects::Objects, reconcile::Up};
@@ -59,7 +61,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When nothing can be started, or the embedded broker fails.
-pub async fn run(options: Options, screen: Screen) -> Result<()> {
+pub async fn run(options: Options, screen: Screen, levels: Levels) -> Result<()> {
     let stop = stop_on_signal(&screen)?;
     let clock = Clock::start();
     let started_ms = clock.now();
@@ -84,7 +86,7 @@ pub async fn run(options: Options, screen: Screen) -> Result<()> {
     let _server =
         server.inspect_err(|error| screen.line(&format!("`barnabas get` will not find this process: {error:#}")));
 
-    let mut up = Up::new(objects.clone(), pending.clone(), clock, screen.clone(), options.dir.clone());
+    let mut up = Up::new(objects.clone(), pending.clone(), clock, screen.clone(), options.dir.clone(), levels);
     up.follow(folder, &mut kafka).await;
     if up.runs_nothing() {
         bail!("{}: nothing to run", options.dir.display());

@@ -15,11 +15,12 @@ use barnabas_operator::{
     drive::{Clock, Input},
     plan::{ClusterSpec, ConnectorSpec},
 };
-use barnabas_worker::WorkerConfig;
+use barnabas_worker::{WorkerConfig, logging::Level};
 
 use super::{
-    Bootstrap, Kafka, Screen,
+    Bootstrap, Kafka, Levels, Screen,
     host::{Host, Pending, Told},
+    logging,
     objects::Objects,
     runtime::Runtime,
     security, translate,
@@ -50,11 +51,22 @@ pub struct Up {
     said: BTreeSet<String>,
     noted: BTreeSet<Key>,
     servers: BTreeMap<Key, Bootstrap>,
+    /// The log.
+    levels: Levels,
+    /// The levels that clusters ask for.
+    asked: BTreeMap<Key, BTreeMap<String, Level>>,
 }
 
 impl Up {
     /// Nothing runs yet. `dir` is the folder as the user named it.
-    pub fn new(objects: Objects, pending: Arc<Pending>, clock: Clock, screen: Screen, dir: PathBuf) -> Self {
+    pub fn new(
+        objects: Objects,
+        pending: Arc<Pending>,
+        clock: Clock,
+        screen: Screen,
+        dir: PathBuf,
+        levels: Levels,
+    ) -> Self {
         Self {
             objects,
             pending,
@@ -70,6 +82,8 @@ impl Up {
             said: BTreeSet::new(),
             noted: BTreeSet::new(),
             servers: BTreeMap::new(),
+            levels,
+            asked: BTreeMap::new(),
         }
     }
 
@@ -202,6 +216,9 @@ impl Up {
             if !self.folder.clusters.contains_key(&key) {
                 self.stop_cluster(&key).await;
                 self.forget_files(&key);
+                if self.asked.remove(&key).is_some() {
+                    self.levels.apply(self.asked.values());
+                }
                 self.objects.remove_cluster(&key);
             }
         }
@@ -213,7 +230,10 @@ impl Up {
             let spec = &cluster.resource.spec;
             let bootstrap = kafka.bootstrap(&spec.bootstrap_servers, spec.is_embedded()).await;
             let bootstrap = bootstrap.map_err(|error| format!("{error:#}"));
-            let ready = bootstrap.and_then(|it| Ok((self.worker_config(&key, &cluster, &it)?, it)));
+            let ready = bootstrap.and_then(|it| {
+                self.follow_levels(&key, &cluster)?;
+                Ok((self.worker_config(&key, &cluster, &it)?, it))
+            });
             let (config, bootstrap) = match ready {
                 Ok(ready) => ready,
                 Err(message) => {
@@ -254,6 +274,17 @@ impl Up {
         new
     }
 
+    /// Log levels change while the workers run.
+    fn follow_levels(&mut self, key: &Key, cluster: &Located<barnabas_crds::ConnectCluster>) -> Result<(), String> {
+        let (levels, problems) = logging::asked(cluster, &self.folder, key)?;
+        self.say_problems(&problems);
+        if self.asked.get(key) != Some(&levels) {
+            self.asked.insert(key.clone(), levels);
+            self.levels.apply(self.asked.values());
+        }
+        Ok(())
+    }
+
     fn worker_config(
         &mut self,
         key: &Key,
@@ -271,7 +302,12 @@ impl Up {
     }
 
     fn refuse_cluster(&mut self, key: &Key, cluster: &Located<barnabas_crds::ConnectCluster>, message: &str) {
-        self.say_problems(&[cluster.problem(Severity::Error, &Path::of(["spec"]), message)]);
+        // Where the message names a field itself, that is the place.
+        let problem = match Path::parse(message) {
+            path if message.starts_with("spec.") => cluster.unlocated(Severity::Error, &path, message),
+            _ => cluster.problem(Severity::Error, &Path::of(["spec"]), message),
+        };
+        self.say_problems(&[problem]);
         let now = self.clock.now();
         self.objects.cluster_status(key, |status| {
             let ready = Condition::new(types::READY, false, reasons::INVALID_CONFIGURATION, message);
@@ -450,6 +486,9 @@ mod tests {
 
     use std::{fs, net::SocketAddr, time::Duration};
 
+    use barnabas_worker::kafka::clients::ClientFactory;
+    use tracing_subscriber::filter::Targets;
+
     use super::*;
     use crate::manifests::Reader;
 
@@ -459,6 +498,7 @@ mod tests {
         reader: Reader,
         up: Up,
         kafka: Kafka,
+        log: Arc<parking_lot::Mutex<Targets>>,
     }
 
     impl Bench {
@@ -466,10 +506,13 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let reader = Reader::new(dir.path()).unwrap();
             let (objects, pending) = (Objects::new(), Arc::new(Pending::default()));
-            let up = Up::new(objects, pending, Clock::start(), Screen::new(false), dir.path().to_owned());
+            let log = Arc::new(parking_lot::Mutex::new(Targets::new()));
+            let applied = Arc::clone(&log);
+            let levels = Levels::new(move |targets| *applied.lock() = targets);
+            let up = Up::new(objects, pending, Clock::start(), Screen::new(false), dir.path().to_owned(), levels);
             let listen = SocketAddr::from(([127, 0, 0, 1], 0));
             let kafka = Kafka { given: Some("127.0.0.1:1".to_owned()), data: None, listen, broker: None };
-            Self { dir, reader, up, kafka }
+            Self { dir, reader, up, kafka, log }
         }
 
         async fn write(&mut self, name: &str, text: &str) {
@@ -562,6 +605,57 @@ mod tests {
         bench.remove("two.yaml").await;
         bench.remove("one.yaml").await;
         bench.until("a", |reason| reason == Some(reasons::CLUSTER_NOT_FOUND)).await;
+        bench.up.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn log_levels_follow_the_manifest_and_no_worker_starts_anew() {
+        let mut bench = Bench::new();
+        let logging = |level: &str| {
+            let written =
+                format!("logging: {{type: inline, loggers: {{org.apache.kafka.clients: {level}}}}}, groupId:");
+            cluster("c").replace("groupId:", &written)
+        };
+        let shows = |bench: &Bench| bench.log.lock().would_enable("barnabas::kafka", &tracing::Level::DEBUG);
+        bench.write("c.yaml", &logging("DEBUG")).await;
+        assert!(shows(&bench));
+        let started = bench.up.runtimes[&Key::new("default", "c")].config().clone();
+        bench.write("c.yaml", &logging("WARN")).await;
+        assert!(!shows(&bench));
+        assert_eq!(*bench.up.runtimes[&Key::new("default", "c")].config(), started);
+        bench.write("c.yaml", &logging("DEBUG")).await;
+        bench.remove("c.yaml").await;
+        assert!(!shows(&bench), "it went with its cluster");
+        bench.up.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_custom_authentication_reaches_the_workers_and_what_they_cannot_do_is_refused_by_name() {
+        let mut bench = Bench::new();
+        let custom = |mechanism: &str| {
+            let jaas = "a.PlainLoginModule required username=\\\"u\\\" password=\\\"hidden\\\";";
+            let written = format!(
+                "authentication: {{type: custom, sasl: true, config: {{sasl.mechanism: {mechanism}, sasl.jaas.config: \"{jaas}\"}}}}, \
+                 groupId:"
+            );
+            cluster("c").replace("groupId:", &written)
+        };
+        let key = Key::new("default", "c");
+        bench.write("c.yaml", &custom("GSSAPI")).await;
+        assert!(bench.up.runs_nothing());
+        let status = bench.up.objects.clusters()[&key].status.clone().unwrap();
+        let ready = conditions::find(&status.conditions, types::READY).unwrap();
+        let named = "spec.authentication.config[\"sasl.mechanism\"]: `sasl.mechanism` is `GSSAPI`";
+        assert!(ready.message.starts_with(named), "{ready:?}");
+        assert!(!bench.up.said.iter().any(|line| line.contains("hidden")), "{:?}", bench.up.said);
+
+        bench.write("c.yaml", &custom("PLAIN")).await;
+        let config = bench.up.runtimes[&key].config().clone();
+        assert_eq!(config.security.protocol.as_deref(), Some("SASL_PLAINTEXT"));
+        let settings = ClientFactory::new(&config).unwrap().admin(None, "").unwrap().rdkafka;
+        let set = |key| settings.get(key).unwrap_or_default().to_owned();
+        assert_eq!([set("sasl.mechanism"), set("sasl.username"), set("sasl.password")], ["PLAIN", "u", "hidden"]);
+        assert_eq!(set("security.protocol"), "sasl_plaintext");
         bench.up.stop().await;
     }
 

@@ -58,7 +58,8 @@ impl Files {
             Some(authentication) => files.authenticate(authentication, folder, cluster)?,
             None => false,
         };
-        let tls = spec.tls.is_some();
+        // A client certificate can be shown over TLS only.
+        let tls = spec.tls.is_some() || files.security.cert_file.is_some();
         files.security.protocol = Some(
             match (sasl, tls) {
                 (true, true) => "SASL_SSL",

@@ -11,7 +11,11 @@ use barnabas_crds::{
 use barnabas_operator::plan::{
     self, AutoRestart, ClusterStatusDraft, ConnectorSpec, ConnectorStatusDraft, Problem, TargetState,
 };
-use barnabas_worker::{WorkerConfig, config::Security};
+use barnabas_worker::{
+    WorkerConfig,
+    config::Security,
+    kafka::keys::{self, Client, KeyError},
+};
 
 use super::{Bootstrap, refs};
 use crate::manifests::{Folder, Key};
@@ -46,16 +50,26 @@ pub fn config(
 /// What the workers of a cluster are started with.
 ///
 /// # Errors
-/// A sentence that names the key whose value is no scalar.
+/// A sentence that names the key whose value is no scalar, cannot be followed by the workers' clients, or names an
+/// environment variable that is not set.
 pub fn worker_config(
     spec: &ConnectClusterSpec,
     key: &Key,
     bootstrap: &Bootstrap,
     security: Security,
 ) -> Result<WorkerConfig, String> {
-    let mut config = spec
-        .config_strings()
-        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))?;
+    let sentences =
+        |problems: Vec<barnabas_crds::Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let mut config = spec.config_strings().map_err(sentences)?;
+    if let Some(authentication) = &spec.authentication {
+        let client = authentication.config_strings().map_err(sentences)?;
+        // Said here, where the field can be named; the worker would say it of its own configuration.
+        keys::translate(Client::Admin, &client).map_err(|errors| {
+            let named = |error: &KeyError| format!("spec.authentication.config[{:?}]: {}.", error.key, error.message);
+            errors.iter().map(named).collect::<Vec<_>>().join(" ")
+        })?;
+        config.extend(client);
+    }
     // One machine: as many replicas as the broker itself thinks right (KIP-464), and on the embedded one a position that
     // is seen at once is worth more than a commit saved.
     let mut defaults = vec![("offset.storage.replication.factor", "-1")];
@@ -69,7 +83,7 @@ pub fn worker_config(
     for (name, value) in defaults {
         config.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
-    Ok(WorkerConfig {
+    let mut worker = WorkerConfig {
         cluster: key.name.clone(),
         namespace: key.namespace.clone(),
         group_id: spec.group_id(),
@@ -79,7 +93,9 @@ pub fn worker_config(
         security,
         embedded_broker: bootstrap.embedded,
         ..WorkerConfig::default()
-    })
+    };
+    worker.resolve_environment().map_err(|error| error.to_string())?;
+    Ok(worker)
 }
 
 /// What the planner is told about a connector.
@@ -135,10 +151,7 @@ pub fn connector_status(draft: ConnectorStatusDraft) -> KafkaConnectorStatus {
         state: task.state.to_owned(),
         incarnation: i64::try_from(task.incarnation).unwrap_or(i64::MAX),
         started_at: task.started.map(rfc3339),
-        error: task.error.map(|error| {
-            let message = error.lines().next().unwrap_or_default().to_owned();
-            TaskError::new(reasons::TASK_FAILED, message, &error)
-        }),
+        error: task.error.map(|error| TaskError::new(error.code, error.reason, error.message, &error.trace)),
         lag: task.lag.map(long),
         records: Some(long(task.records)),
         bytes: None,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barnabas_crds::{ConnectCluster, cluster::LoggingType, labels, reasons};
+use barnabas_crds::{ConnectCluster, cluster::LoggingType, labels, log4j_levels, reasons};
 use k8s_openapi::api::core::v1::Pod;
 use tracing::{debug, info, warn};
 
@@ -317,7 +317,7 @@ impl Keeper {
         let data = self.context.resolver.data(Source::ConfigMap, &target).await?;
         let text = data.as_ref().and_then(|data| data.get(&reference.key));
         match text {
-            Some(text) => Ok(config_map::log4j_levels(&String::from_utf8_lossy(text))),
+            Some(text) => Ok(log4j_levels(&String::from_utf8_lossy(text))),
             None if reference.optional == Some(true) => Ok(BTreeMap::new()),
             None => Err(Failed::Problem(Problem {
                 reason: reasons::SECRET_NOT_FOUND.to_owned(),

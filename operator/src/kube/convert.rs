@@ -47,9 +47,7 @@ pub fn connector_status(draft: ConnectorStatusDraft, cluster: &str) -> KafkaConn
                 state: task.state.to_owned(),
                 incarnation: long(task.incarnation),
                 started_at: task.started.map(rfc3339),
-                error: task.error.map(|error| {
-                    TaskError::new(reasons::TASK_FAILED, error.lines().next().unwrap_or_default(), &error)
-                }),
+                error: task.error.map(|error| TaskError::new(error.code, error.reason, error.message, &error.trace)),
                 lag: task.lag.map(long),
                 records: Some(long(task.records)),
                 bytes: None,
@@ -208,7 +206,12 @@ mod tests {
                 state: "FAILED",
                 incarnation: 9,
                 started: Some(1_790_000_000_000),
-                error: Some("first\nsecond".into()),
+                error: Some(plan::TaskError {
+                    code: "Data",
+                    reason: "InvalidTopic".into(),
+                    message: "The topic's name is not valid.".into(),
+                    trace: "first\nsecond".into(),
+                }),
                 lag: None,
                 records: 5,
                 last_record: None,
@@ -221,7 +224,9 @@ mod tests {
         let auto_restart = draft.auto_restart.clone();
         let status = connector_status(draft, "c");
         assert_eq!(status.summary.as_deref(), Some("1/2"));
-        assert_eq!(status.tasks[0].error.as_ref().unwrap().message, "first");
+        let error = status.tasks[0].error.as_ref().unwrap();
+        assert_eq!((error.code.as_str(), error.reason.as_str()), ("Data", "InvalidTopic"));
+        assert_eq!((error.message.as_str(), error.trace.as_str()), ("The topic's name is not valid.", "first\nsecond"));
         assert!(status.label_selector.as_ref().unwrap().contains("barnabas.dev/cluster=c"));
         let previous = previous_status(&status);
         assert_eq!(previous.conditions, conditions);

@@ -170,8 +170,8 @@ pub struct TaskStatus {
     pub incarnation: u64,
     /// When that was, by the worker's clock.
     pub started: Option<Millis>,
-    /// The first lines of the error.
-    pub error: Option<String>,
+    /// Why it failed, or what it waits for.
+    pub error: Option<TaskError>,
     /// Sinks: records behind.
     pub lag: Option<u64>,
     /// Records moved since the task's start.
@@ -180,6 +180,19 @@ pub struct TaskStatus {
     pub last_record: Option<Millis>,
     /// Sinks: topic-partition to next offset. Sources: partition JSON to offset JSON.
     pub positions: BTreeMap<String, String>,
+}
+
+/// The error of a task, as its worker reported it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskError {
+    /// `Retriable`, `Config`, `Data` or `Fatal`; empty when the worker did not say.
+    pub code: &'static str,
+    /// Stable CamelCase reason.
+    pub reason: String,
+    /// One sentence. Contains no secret.
+    pub message: String,
+    /// The first lines of the chain of causes.
+    pub trace: String,
 }
 
 /// The planner's part of the status of a `ConnectCluster`.

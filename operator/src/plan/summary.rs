@@ -1,11 +1,11 @@
 //! What is said about a connector: its status, its end.
 
-use barnabas_protocol::{UnitReport, UnitState};
+use barnabas_protocol::{ErrorCode, UnitError, UnitReport, UnitState};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Action, Condition, ConditionStatus, ConnectorStatusDraft, Controller, EventKind, Millis, TargetState, TaskStatus,
-    condition,
+    Action, Condition, ConditionStatus, ConnectorStatusDraft, Controller, EventKind, Millis, TargetState, TaskError,
+    TaskStatus, condition,
     model::{Connector, ConnectorId, INSTANCE, Unit, UnitId, part, task, unit_state},
     pods::keep_time,
     reason,
@@ -258,6 +258,7 @@ impl Controller {
         let mut failed: Vec<(u32, &UnitReport)> = Vec::new();
         let mut missing: Vec<&str> = Vec::new();
         let mut kafka = None;
+        let mut held_up = None;
         let (mut wanted, mut settled, mut moving) = (0_usize, 0_usize, 0_usize);
         for (part, unit) in connector.units.iter().filter(|(_, unit)| unit.wanted) {
             wanted += usize::from(*part != INSTANCE);
@@ -274,6 +275,10 @@ impl Controller {
             match state {
                 Some((UnitState::Failed, report)) => failed.push((*part, report)),
                 Some((state, _)) if state == goal => settled += usize::from(*part != INSTANCE),
+                Some((UnitState::Starting, report)) => {
+                    moving += 1;
+                    held_up = held_up.or(report.error.as_ref().map(|error| (*part, error)));
+                }
                 _ => moving += 1,
             }
         }
@@ -297,6 +302,9 @@ impl Controller {
         }
         if let Some((worker, error)) = kafka {
             return Verdict::new(False, reason::KAFKA_UNREACHABLE, format!("Worker {worker}: {error}")).progressing();
+        }
+        if let Some((part, error)) = held_up {
+            return waiting(part, error);
         }
         let planned = connector
             .accepted
@@ -359,8 +367,7 @@ impl Controller {
                 state,
                 incarnation: unit.incarnation,
                 started: report.map(|report| report.started_at_ms).filter(|at| *at > 0),
-                error: error
-                    .map(|error| first_lines(if error.trace.is_empty() { &error.message } else { &error.trace })),
+                error: error.map(task_error),
                 lag: progress.and_then(|progress| progress.lag),
                 records: progress.map_or(0, |progress| progress.records),
                 last_record: progress.map(|progress| progress.last_record_at_ms).filter(|at| *at > 0),
@@ -413,9 +420,8 @@ impl Controller {
     }
 }
 
-fn failure(failed: &[(u32, &UnitReport)], first: u32, report: &UnitReport) -> Verdict {
-    let error = report.error.clone().unwrap_or_default();
-    // Reasons that say what to mend are worth more than that something failed.
+/// Reasons that say what to mend are worth more than that something failed or takes long.
+fn telling(error: &UnitError) -> Option<&'static str> {
     let telling = [
         reason::KAFKA_UNREACHABLE,
         reason::INVALID_CONFIGURATION,
@@ -424,8 +430,20 @@ fn failure(failed: &[(u32, &UnitReport)], first: u32, report: &UnitReport) -> Ve
         reason::SECRET_NOT_FOUND,
         reason::SECRET_FORBIDDEN,
     ];
+    telling.into_iter().find(|telling| *telling == error.reason)
+}
+
+/// A unit that is to start says what it waits for: it goes on by itself when that is there.
+fn waiting(part: u32, error: &UnitError) -> Verdict {
+    let what = task(part).map_or_else(|| "The connector".to_owned(), |task| format!("Task {task}"));
+    let reason = telling(error).unwrap_or(reason::DEPLOYING);
+    Verdict::new(ConditionStatus::False, reason, format!("{what} is not started yet. {}", error.message)).progressing()
+}
+
+fn failure(failed: &[(u32, &UnitReport)], first: u32, report: &UnitReport) -> Verdict {
+    let error = report.error.clone().unwrap_or_default();
     let general = if first == INSTANCE { reason::CONNECTOR_FAILED } else { reason::TASK_FAILED };
-    let reason = telling.into_iter().find(|telling| *telling == error.reason).unwrap_or(general);
+    let reason = telling(&error).unwrap_or(general);
     let what = if first == INSTANCE {
         "The connector has failed".to_owned()
     } else {
@@ -444,6 +462,23 @@ fn error_text(error: &barnabas_protocol::ConfigError) -> String {
         error.message.clone()
     } else {
         format!("{}: {}", error.key, error.message)
+    }
+}
+
+fn task_error(error: &UnitError) -> TaskError {
+    let code = match error.code() {
+        ErrorCode::Unspecified => "",
+        ErrorCode::Retriable => "Retriable",
+        ErrorCode::Config => "Config",
+        ErrorCode::Data => "Data",
+        ErrorCode::Fatal => "Fatal",
+    };
+    let reason = if error.reason.is_empty() { reason::TASK_FAILED } else { &error.reason };
+    TaskError {
+        code,
+        reason: reason.to_owned(),
+        message: error.message.clone(),
+        trace: first_lines(if error.trace.is_empty() { &error.message } else { &error.trace }),
     }
 }
 

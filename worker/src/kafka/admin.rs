@@ -47,7 +47,7 @@ pub async fn create_topic(
     }
     let options = AdminOptions::new().request_timeout(Some(CALL)).operation_timeout(Some(CALL));
     let result = admin.create_topics([&topic], &options).await;
-    tokio::task::spawn_blocking(move || drop(admin));
+    clients.close(admin);
     match result.map_err(|error| classify(&doing, error, notes.take_last_error()))?.into_iter().next() {
         None | Some(Ok(_)) => {
             tracing::info!(topic = name, ?spec, "Created a topic.");

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use barnabas_connect::{ConfigError, Error, RawConfig};
 use rdkafka::ClientConfig;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use super::keys::{self, Client, KeyError, Translated};
 use crate::config::{Security, WorkerConfig, WorkerConfigError};
@@ -28,6 +30,8 @@ pub struct ClientFactory {
     pub embedded: bool,
     /// The worker's `exactly.once.source.support` is `enabled`.
     pub exactly_once_sources: bool,
+    /// Calls of the worker's own clients, and clients that say goodbye to their broker.
+    at_work: TaskTracker,
 }
 
 /// Which client keys a connector may override (`connector.client.config.override.policy`).
@@ -105,6 +109,7 @@ impl ClientFactory {
             policy: OverridePolicy::parse(config)?,
             embedded: config.embedded_broker,
             exactly_once_sources: config.exactly_once_sources(),
+            at_work: TaskTracker::new(),
         };
         for (client, prefix, keys) in [
             (Client::Admin, "", &factory.common),
@@ -122,6 +127,22 @@ impl ClientFactory {
             })?;
         }
         Ok(factory)
+    }
+
+    /// Makes a blocking call with one of the worker's own clients.
+    pub fn blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        self.at_work.spawn_blocking(call)
+    }
+
+    /// Drops one of the worker's own clients, which blocks.
+    pub fn close<T: Send + 'static>(&self, client: T) {
+        drop(self.blocking(move || drop(client)));
+    }
+
+    /// Waits until none of the worker's own clients is at work: a broker that went before them would make them complain.
+    pub async fn closed(&self) {
+        self.at_work.close();
+        self.at_work.wait().await;
     }
 
     /// Where the cluster's Kafka is, for messages.
@@ -228,6 +249,9 @@ impl ClientFactory {
 
     /// Settings for a sink task's consumer.
     pub fn consumer(&self, connector: &RawConfig, group: &str, client_id: &str) -> Result<Settings, Error> {
+        // The embedded broker is in this process, where a question costs nothing: it is asked often, so that a sink finds
+        // its topic, and its place in its group, within a second of their being there.
+        let (heartbeat, refresh) = if self.embedded { ("500", "500") } else { ("3000", "10000") };
         let defaults = [
             ("group.id", group),
             ("auto.offset.reset", "earliest"),
@@ -235,13 +259,13 @@ impl ClientFactory {
             ("isolation.level", "read_uncommitted"),
             // Java's 45 s are what a killed worker's partitions wait for; 10 s were its default before Kafka 3.0.
             ("session.timeout.ms", "10000"),
-            ("heartbeat.interval.ms", "3000"),
+            ("heartbeat.interval.ms", heartbeat),
             ("max.poll.interval.ms", "300000"),
             // What is fetched ahead of the task, for all partitions: librdkafka's default is 64 MiB.
             ("queued.max.messages.kbytes", "16384"),
             ("fetch.max.bytes", "16777216"),
             // A subscribed topic that appears later is found after this long; Java's consumer looks at every poll.
-            ("topic.metadata.refresh.interval.ms", "10000"),
+            ("topic.metadata.refresh.interval.ms", refresh),
             ("allow.auto.create.topics", "true"),
             ("statistics.interval.ms", "5000"),
         ];
@@ -297,7 +321,8 @@ impl ClientFactory {
         self.common.iter().chain(own).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
-    fn settings(
+    /// Settings for a client of this kind: `defaults`, under the worker's keys, under the connector's.
+    pub(super) fn settings(
         &self,
         client: Client,
         defaults: &[(&str, &str)],
@@ -372,7 +397,8 @@ fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
-fn overrides(connector: &RawConfig, client: Client) -> BTreeMap<String, String> {
+/// A connector's own keys for a client, without their prefix.
+pub(super) fn overrides(connector: &RawConfig, client: Client) -> BTreeMap<String, String> {
     let prefix = format!("{}.override.", client.name());
     connector.iter().filter_map(|(k, v)| Some((k.strip_prefix(&prefix)?.to_owned(), v.clone()))).collect()
 }
@@ -479,6 +505,19 @@ mod tests {
         let factory = ClientFactory::new(&worker(&[])).unwrap();
         assert_eq!(factory.consumer_group(&connector(&[]), "sink"), "connect-sink");
         assert_eq!(factory.consumer_group(&connector(&[("consumer.override.group.id", "g")]), "sink"), "g");
+    }
+
+    #[test]
+    fn a_consumer_of_the_embedded_broker_looks_often_unless_it_is_told_otherwise() {
+        let of = |embedded: bool, pairs: &[(&str, &str)]| {
+            let config = WorkerConfig { embedded_broker: embedded, ..worker(&[]) };
+            let settings = ClientFactory::new(&config).unwrap().consumer(&connector(pairs), "g", "c").unwrap().rdkafka;
+            ["heartbeat.interval.ms", "topic.metadata.refresh.interval.ms"]
+                .map(|key| settings.get(key).unwrap().parse::<u32>().unwrap())
+        };
+        assert_eq!(of(false, &[]), [3000, 10_000]);
+        assert!(of(true, &[]).iter().all(|ms| *ms <= 1000), "{:?}", of(true, &[]));
+        assert_eq!(of(true, &[("consumer.override.metadata.max.age.ms", "7000")])[1], 7000);
     }
 
     #[test]

@@ -55,6 +55,12 @@ pub fn last_error(consumer: &BaseConsumer<ClientNotes>) -> Option<String> {
     consumer.context().take_last_error()
 }
 
+/// What stays the same while the trouble does. librdkafka adds `(after 3ms in state CONNECT, 7 identical error(s)
+/// suppressed)`, which would make the same trouble news each time.
+fn lasting(reason: &str) -> &str {
+    reason.split_once(" (after ").map_or(reason, |(lasting, _)| lasting)
+}
+
 impl ClientContext for ClientNotes {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let Notes { connector, task, .. } = &*self.0;
@@ -98,9 +104,29 @@ impl ClientContext for ClientNotes {
         let mut last = last_error.lock();
         // "All brokers are down" only repeats what the error before it explained.
         if last.is_none() || code != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *last = Some(reason.to_owned());
+            *last = Some(lasting(reason).to_owned());
         }
     }
 }
 
 impl rdkafka::consumer::ConsumerContext for ClientNotes {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_has_the_same_words() {
+        let notes = ClientNotes::new("", None);
+        let said = |reason: &str| {
+            notes.error(KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), reason);
+            notes.take_last_error()
+        };
+        let first =
+            said("k:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)");
+        assert_eq!(first.as_deref(), Some("k:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed: Connection refused"));
+        let second = "k:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed: Connection refused (after 2ms in state CONNECT, 30 \
+                      identical error(s) suppressed)";
+        assert_eq!(said(second), first);
+    }
+}

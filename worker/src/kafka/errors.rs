@@ -27,6 +27,11 @@ pub fn is_fenced(error: &KafkaError) -> bool {
     matches!(code(error), Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch))
 }
 
+/// Whether waiting may help: Kafka does not answer, or does not let this client in yet.
+pub fn may_heal(error: &Error) -> bool {
+    error.is_retriable() && error.reason() == UNREACHABLE
+}
+
 /// Classifies an error of the Kafka client. `doing` completes "... failed".
 pub fn classify(doing: &str, error: KafkaError, hint: Option<String>) -> Error {
     if let KafkaError::ClientConfig(_, description, key, _) = &error {

@@ -9,3 +9,4 @@ pub mod keys;
 pub mod monitor;
 pub mod offsets;
 pub mod offsets_writer;
+pub mod overrides;

@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use barnabas_connect::Error;
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     clients::ClientFactory,
@@ -25,16 +27,22 @@ pub struct Reach {
 #[derive(Debug)]
 pub struct Monitor {
     state: watch::Receiver<Reach>,
-    task: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// How long [`Monitor::stop`] waits for a question that is under way: any that Kafka answers is answered by then.
+const LAST_QUESTION: Duration = Duration::from_secs(1);
 
 impl Monitor {
     /// Starts asking. `topic` is any topic that the worker may describe; it is never created by asking.
     pub fn start(clients: ClientFactory, group: String, topic: String) -> Self {
         let (sender, state) = watch::channel(Reach::default());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let mut client = None;
-            loop {
+            while !stopped.is_cancelled() {
                 let (kept, outcome) = probe(client.take(), &clients, &group, &topic).await;
                 client = kept;
                 let pause = if outcome.is_ok() { Duration::from_secs(5) } else { Duration::from_secs(1) };
@@ -51,10 +59,25 @@ impl Monitor {
                     }
                     std::mem::replace(reach, new.clone()) != new
                 });
-                tokio::time::sleep(pause).await;
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stopped.cancelled() => {}
+                }
             }
+            clients.close(client);
         });
-        Self { state, task }
+        Self { state, stop, task: Mutex::new(Some(task)) }
+    }
+
+    /// Asks no more. What it last found stays.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().take();
+        if let Some(mut task) = task
+            && tokio::time::timeout(LAST_QUESTION, &mut task).await.is_err()
+        {
+            task.abort();
+        }
     }
 
     /// The state, and its changes.
@@ -65,7 +88,9 @@ impl Monitor {
 
 impl Drop for Monitor {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = self.task.get_mut() {
+            task.abort();
+        }
     }
 }
 
@@ -85,7 +110,7 @@ async fn probe(
     let asked = {
         let (client, topic) = (Arc::clone(&client), topic.to_owned());
         let doing = format!("Reaching Kafka at {}", clients.bootstrap_servers());
-        tokio::task::spawn_blocking(move || {
+        clients.blocking(move || {
             let outcome = client.fetch_metadata(Some(&topic), Duration::from_secs(4)).map(drop);
             let hint = last_error(&client);
             outcome.map_err(|error| classify(&doing, error, hint).to_string())
@@ -94,7 +119,7 @@ async fn probe(
     match asked.await {
         Ok(Ok(())) => (Some(client), Ok(())),
         Ok(Err(error)) => {
-            tokio::task::spawn_blocking(move || drop(client));
+            clients.close(client);
             (None, Err(error))
         }
         Err(error) => (None, Err(error.to_string())),

@@ -106,7 +106,9 @@ impl OffsetStore {
         }
         let number = state.started.fetch_add(1, Ordering::AcqRel) + 1;
         let (clients, group, name) = (self.clients.clone(), self.group.clone(), topic.to_owned());
-        let snapshot = tokio::task::spawn_blocking(move || read_topic(&clients, &group, &name))
+        let snapshot = self
+            .clients
+            .blocking(move || read_topic(&clients, &group, &name))
             .await
             .map_err(|error| Error::fatal(format!("reading the offsets topic was interrupted: {error}")))??;
         let snapshot = Arc::new(snapshot);

@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
 };
 
-use barnabas_connect::Error;
+use barnabas_connect::{Error, RawConfig};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::{
@@ -88,11 +88,16 @@ impl ProducerContext for Reports {
     }
 }
 
+/// The connector's dead letter queue, if it has one.
+pub(super) fn topic(config: &RawConfig) -> Option<&str> {
+    config.get("errors.deadletterqueue.topic.name").map(|topic| topic.trim()).filter(|topic| !topic.is_empty())
+}
+
 impl DeadLetters {
     /// Opens the queue, creating its topic, when the connector has one.
     pub(super) async fn open(context: &Context) -> Result<Option<Self>, Error> {
         let get = |key: &str| context.config.get(&format!("errors.deadletterqueue.{key}")).map(|v| v.trim());
-        let Some(topic) = get("topic.name").filter(|t| !t.is_empty()) else { return Ok(None) };
+        let Some(topic) = topic(&context.config) else { return Ok(None) };
         let replication = match get("topic.replication.factor") {
             None => 3,
             Some(text) => text.parse().map_err(|_| {

@@ -24,7 +24,7 @@ mod transactions;
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use barnabas_connect::{Error, ErrorCode, RawConfig, Registry, Secrets, TaskFactory, config::combine};
@@ -38,11 +38,22 @@ use self::status::UnitStatus;
 use crate::{
     config::WorkerConfig,
     kafka::{
-        clients::ClientFactory, errors::UNREACHABLE, monitor::Reach, offsets::OffsetStore,
+        clients::ClientFactory,
+        context::ClientNotes,
+        errors::{UNREACHABLE, may_heal},
+        keys::Client,
+        monitor::Reach,
+        offsets::OffsetStore,
         offsets_writer::OffsetsWriter,
+        overrides::Override,
     },
     providers::Providers,
 };
+
+/// How long one question to a Kafka that a connector names may take; then the unit's status says so.
+const ASK: Duration = Duration::from_secs(3);
+/// After this long it is asked by a new client: certificates and passwords may have been replaced.
+const ASK_ANEW: Duration = Duration::from_secs(30);
 
 /// What all units of a worker share.
 pub struct Shared {
@@ -118,12 +129,17 @@ impl Context {
     /// Waits for Kafka, saying so in the unit's status.
     async fn await_kafka(&self) -> Result<(), Error> {
         let mut reach = self.shared.reach.clone();
+        let mut said = false;
         loop {
             let now = reach.borrow_and_update().clone();
             if let Some(error) = now.error {
                 self.status.waiting(&Error::retriable(error).with_reason(UNREACHABLE));
+                said = true;
             } else if now.once {
-                self.status.clear_error();
+                // Why an earlier attempt failed stays to be seen until this one succeeds.
+                if said {
+                    self.status.clear_error();
+                }
                 return Ok(());
             }
             let gone = tokio::select! {
@@ -134,6 +150,36 @@ impl Context {
                 return Err(Error::retriable("the unit is stopped before it reached Kafka").with_reason(UNREACHABLE));
             }
         }
+    }
+
+    /// Waits for the Kafkas to which the connector's own keys take these clients, saying so in the unit's status. Without
+    /// it, a source would wait in a call that does not say why, and a sink would run and never read anything.
+    async fn await_overrides(&self, clients: &[Client]) -> Result<(), Error> {
+        for client in clients {
+            let Some(other) = Override::of(&self.shared.clients, *client, &self.config)? else { continue };
+            let notes = ClientNotes::new(&self.unit.connector, self.unit.task);
+            let probe = Arc::new(self.closing(other.connect(notes)?));
+            let (started, mut said) = (Instant::now(), false);
+            loop {
+                let (asked, topic) = (Arc::clone(&probe), self.shared.config.offset_storage_topic.clone());
+                let Err(error) = self.blocking(move || asked.ask(&topic, ASK)).await? else {
+                    if said {
+                        self.status.clear_error();
+                    }
+                    break;
+                };
+                if !may_heal(&error) || started.elapsed() > ASK_ANEW {
+                    return Err(error);
+                }
+                self.status.waiting(&error);
+                said = true;
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                    () = self.stop.cancelled() => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -303,7 +349,7 @@ async fn attempts(context: Context) -> Result<(), Error> {
     let mut pause = Duration::from_millis(500);
     loop {
         let error = match body(context.clone()).await {
-            Err(error) if error.code() == ErrorCode::Retriable && error.reason() == UNREACHABLE => error,
+            Err(error) if may_heal(&error) => error,
             other => return other,
         };
         if context.stop.is_cancelled() {
@@ -323,6 +369,14 @@ async fn body(context: Context) -> Result<(), Error> {
     if let Some(problem) = &context.problem {
         return Err(Error::config(problem.to_string()));
     }
+    if is_blank(&context.unit) {
+        return Err(Error::retriable(format!(
+            "the configuration of incarnation {} is not known: the operator did not send it, and this worker has not kept it; \
+             change the connector's resource, or restart it",
+            context.unit.incarnation
+        ))
+        .with_reason("ConfigurationUnknown"));
+    }
     let class = context.config.get("connector.class").map_or("", String::as_str);
     let plugin = context.shared.registry.find(class).ok_or_else(|| {
         Error::config(format!("`connector.class` is `{class}`, which this worker does not have"))
@@ -339,6 +393,11 @@ async fn body(context: Context) -> Result<(), Error> {
         TaskFactory::Source(task) => source::run(context, task()).await,
         TaskFactory::Sink(task) => sink::run(context, task()).await,
     }
+}
+
+/// The operator did not know the configuration, and neither does the worker.
+pub fn is_blank(unit: &Unit) -> bool {
+    unit.config.is_empty()
 }
 
 fn panic_error(panic: Box<dyn std::any::Any + Send>, is_task: bool) -> Error {

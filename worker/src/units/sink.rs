@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{
     Closing, Context,
-    dlq::DeadLetters,
+    dlq::{self, DeadLetters},
     errors::ErrorHandler,
     now_ms,
     settings::RecordSettings,
@@ -29,7 +29,7 @@ use super::{
     sink_consumer::{Events, Rebalance, SinkConsumer},
     sink_records::Reporter,
 };
-use crate::kafka::{context::ClientNotes, errors::classify};
+use crate::kafka::{context::ClientNotes, errors::classify, keys::Client};
 
 /// How often topics are matched against `topics.regex`.
 const MATCH_TOPICS: Duration = Duration::from_secs(30);
@@ -38,6 +38,9 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SinkTask>) -> Result
     let settings = RecordSettings::build(&context.shared.registry, &context.config, &context.shared.config)?;
     let topics = Topics::parse(&context)?;
     context.await_kafka().await?;
+    let all = [Client::Consumer, Client::Producer, Client::Admin];
+    // The other two are for the dead letter queue.
+    context.await_overrides(if dlq::topic(&context.config).is_some() { &all } else { &all[..1] }).await?;
     let dead_letters = DeadLetters::open(&context).await?.map(Arc::new);
     let reports = dead_letters.is_some() || settings.errors.log;
     let errors =

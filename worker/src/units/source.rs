@@ -25,7 +25,7 @@ use super::{
     Closing, Context,
     acks::Token,
     delivery::{Delivery, Event, InFlight, Rejected},
-    dlq::{DeadLetters, Letter},
+    dlq::{self, DeadLetters, Letter},
     errors::{ErrorHandler, NoResult, Stage},
     settings::RecordSettings,
     source_offsets::{self, StoredOffsets},
@@ -36,6 +36,7 @@ use crate::kafka::{
     admin::{TopicCreation, create_topic},
     context::ClientNotes,
     errors::{DENIED, FENCED, TOO_LARGE, classify, code},
+    keys::Client,
     offsets_writer::{OffsetsWriter, Target},
 };
 
@@ -47,6 +48,9 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SourceTask>) -> Resu
     let settings = RecordSettings::build(&context.shared.registry, &context.config, &context.shared.config)?;
     let creation = topic_creation(&context)?;
     context.await_kafka().await?;
+    let makes_topics = creation.is_some() || dlq::topic(&context.config).is_some();
+    let clients: &[Client] = if makes_topics { &[Client::Producer, Client::Admin] } else { &[Client::Producer] };
+    context.await_overrides(clients).await?;
     source_offsets::ensure_topic(&context.shared, &source_offsets::topic(&context)).await?;
     let dead_letters = DeadLetters::open(&context).await?.map(Arc::new);
     let errors =

@@ -6,7 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use barnabas_crds::cluster::{AuthenticationType, RackType};
+use barnabas_crds::{
+    Problem,
+    cluster::{AuthenticationType, RackType},
+};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
 use serde::Serialize;
 
@@ -134,9 +137,7 @@ impl Worker {
                     .to_owned(),
             ));
         }
-        let mut config = spec
-            .config_strings()
-            .map_err(|problems| Error(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")))?;
+        let mut config = spec.config_strings().map_err(|problems| Error(sentences(&problems)))?;
         for key in ["key.converter", "value.converter"] {
             config.entry(key.to_owned()).or_insert_with(|| "org.apache.kafka.connect.json.JsonConverter".to_owned());
         }
@@ -175,6 +176,10 @@ impl Worker {
     }
 }
 
+fn sentences(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// How the workers reach Kafka, with paths of mounted files for everything secret.
 fn security(build: Build<'_>, config: &mut BTreeMap<String, String>) -> Result<Security, Error> {
     let spec = &build.cluster.spec;
@@ -200,13 +205,12 @@ fn security(build: Build<'_>, config: &mut BTreeMap<String, String>) -> Result<S
             }
             AuthenticationType::Custom => {
                 sasl = authentication.sasl.unwrap_or(false);
-                for (key, value) in &authentication.config {
-                    config.insert(key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-                }
+                let client = authentication.config_strings();
+                config.extend(client.map_err(|problems| Error(sentences(&problems)))?);
             }
             AuthenticationType::Oauth => {
                 return Err(Error(
-                    "spec.authentication.type oauth is not supported; use type custom with the mechanism OAUTHBEARER in spec.authentication.config."
+                    "spec.authentication.type oauth is not supported, nor is SASL's OAUTHBEARER; use tls, plain, scram-sha-256 or scram-sha-512."
                         .to_owned(),
                 ));
             }
@@ -226,30 +230,6 @@ fn security(build: Build<'_>, config: &mut BTreeMap<String, String>) -> Result<S
     }
     security.endpoint_identification_algorithm = config.remove("ssl.endpoint.identification.algorithm");
     Ok(security)
-}
-
-/// What a log4j2 properties file says about levels: `rootLogger.level` and pairs of `logger.x.name`, `logger.x.level`.
-pub fn log4j_levels(properties: &str) -> BTreeMap<String, String> {
-    let pairs: BTreeMap<&str, &str> = properties
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with(['#', '!']))
-        .filter_map(|line| line.split_once(['=', ':']))
-        .map(|(key, value)| (key.trim(), value.trim()))
-        .collect();
-    let mut levels = BTreeMap::new();
-    for (key, value) in &pairs {
-        let level = value.split(',').next().unwrap_or_default().trim().to_owned();
-        if matches!(*key, "rootLogger.level" | "rootLogger" | "log4j.rootLogger") {
-            levels.insert("rootLogger.level".to_owned(), level);
-        } else if let Some(logger) = key.strip_prefix("logger.").and_then(|key| key.strip_suffix(".level")) {
-            let name = pairs.get(format!("logger.{logger}.name").as_str()).unwrap_or(&logger);
-            levels.insert(format!("logger.{name}.level"), level);
-        } else if let Some(logger) = key.strip_prefix("log4j.logger.") {
-            levels.insert(format!("logger.{logger}.level"), level);
-        }
-    }
-    levels
 }
 
 /// The Secret's keys that `pattern` means, in order.
@@ -337,6 +317,22 @@ mod tests {
     }
 
     #[test]
+    fn a_custom_authentication_gives_the_clients_its_keys_and_no_others() {
+        let with = |key: &str| {
+            fixture::cluster(serde_json::json!({
+                "bootstrapServers": "k:9093",
+                "authentication": { "type": "custom", "sasl": true, "config": { "sasl.mechanism": "PLAIN", key: 1 } },
+            }))
+        };
+        let file = file(&with("sasl.login.retries"), &Resolved::default());
+        assert_eq!(file["security"]["protocol"], "SASL_PLAINTEXT");
+        assert_eq!(file["config"]["sasl.mechanism"], "PLAIN");
+        assert_eq!(file["config"]["sasl.login.retries"], "1");
+        let error = fixture::with(&with("security.protocol"), &Resolved::default(), build).unwrap_err();
+        assert!(error.0.contains(r#"spec.authentication.config["security.protocol"]"#), "{error}");
+    }
+
+    #[test]
     fn what_the_operator_owns_is_left_out_of_the_workers_keys() {
         let cluster = fixture::cluster(serde_json::json!({
             "bootstrapServers": "k:9092",
@@ -361,19 +357,6 @@ mod tests {
         let cluster = fixture::cluster(serde_json::json!({ "bootstrapServers": "embedded" }));
         let error = fixture::with(&cluster, &Resolved::default(), build).unwrap_err();
         assert!(error.0.contains("barnabas up"), "{error}");
-    }
-
-    #[test]
-    fn levels_are_read_from_a_log4j2_file() {
-        let levels = log4j_levels(
-            "# comment\nrootLogger.level = INFO, STDOUT\nlogger.x.name=org.reflections\nlogger.x.level=ERROR\nappender.a.type=Console\n",
-        );
-        assert_eq!(
-            levels,
-            [("rootLogger.level", "INFO"), ("logger.org.reflections.level", "ERROR")]
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .into()
-        );
     }
 
     #[test]

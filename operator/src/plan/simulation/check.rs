@@ -134,6 +134,9 @@ fn ready(status: &ConnectorStatusDraft) -> (ConditionStatus, &str) {
 
 /// After the calm: every wanted unit runs exactly once as wanted, nothing else runs, and the statuses say so.
 pub fn converged(world: &World) -> Result<(), String> {
+    if !world.led() {
+        return Err("nobody leads".to_owned());
+    }
     let mut running: BTreeMap<Key, Vec<(&str, UnitState, u64)>> = BTreeMap::new();
     let mut loads = Vec::new();
     for pod in world.pods.values() {

@@ -121,6 +121,19 @@ fn the_invariants_hold_in_a_thousand_worlds() {
 }
 
 #[test]
+fn nothing_has_converged_while_nobody_leads() {
+    let mut world = World::new(0, Sabotage::default());
+    let settled = (0..CALM / STEP).any(|_| {
+        world.step(false);
+        check::converged(&world).is_ok()
+    });
+    assert!(settled, "{:?}", check::converged(&world));
+    // Everything is as it was, but for whoever would have to say so.
+    world.leads.clear();
+    assert_eq!(check::converged(&world), Err("nobody leads".to_owned()));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in 0..5 {
         assert_eq!(simulate(seed, Sabotage::default(), false), simulate(seed, Sabotage::default(), false));

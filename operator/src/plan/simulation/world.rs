@@ -166,10 +166,15 @@ impl World {
         for lead in &mut self.leads {
             lead.asleep_until = 0;
         }
-        let leading = self.leads.iter().any(|lead| lead.until.is_none());
-        if !leading && self.next_leader.is_none() {
+        if !self.led() && self.next_leader.is_none() {
             self.elect();
         }
+    }
+
+    /// Somebody leads, and does not lose the Lease. What is right without a leader is so by luck: the next one may have
+    /// to learn it first.
+    pub fn led(&self) -> bool {
+        self.leads.iter().any(|lead| lead.until.is_none())
     }
 
     fn add_connector(&mut self, key: String) {

@@ -1,6 +1,6 @@
 //! What is said, and how often.
 
-use barnabas_protocol::Progress;
+use barnabas_protocol::{ErrorCode, Progress, UnitError, UnitState};
 use serde_json::json;
 
 use super::rig::{Rig, spec};
@@ -43,7 +43,8 @@ fn failed_tasks_are_named_and_their_first_lines_shown() {
         message.starts_with("The following tasks have failed: 0, 2, see connectorStatus for more details."),
         "{message}"
     );
-    assert_eq!(rig.statuses["c"].tasks[0].error.as_deref(), Some("first\nsecond\nthird\nfourth\nfifth"));
+    let error = rig.statuses["c"].tasks[0].error.clone().unwrap();
+    assert_eq!(error.trace, "first\nsecond\nthird\nfourth\nfifth");
     assert_eq!(rig.statuses["c"].tasks_running, 1);
     assert_eq!(rig.statuses["c"].tasks_planned, 3);
     let warnings = rig.events.iter().filter(|event| event.kind == EventKind::Warning).count();
@@ -58,6 +59,51 @@ fn a_reason_that_says_what_to_mend_is_kept() {
     assert_eq!(rig.ready("c").1, "KafkaUnreachable");
     rig.fail("c", "SomethingElse");
     assert_eq!(rig.ready("c").1, "ConnectorFailed");
+}
+
+#[test]
+fn a_tasks_error_keeps_the_code_and_the_reason_that_its_worker_gave() {
+    let mut rig = Rig::new(1);
+    rig.apply("c", &spec(2));
+    rig.fail("c/0", "RecordTooLarge");
+    rig.seen("c/0").error.as_mut().unwrap().set_code(ErrorCode::Data);
+    rig.report_all();
+    rig.settle();
+    let error = rig.statuses["c"].tasks[0].error.clone().unwrap();
+    assert_eq!((error.code, error.reason.as_str()), ("Data", "RecordTooLarge"));
+    assert_eq!(error.message, "c/0 has failed.");
+    // Only a reason that says what to mend becomes that of the connector.
+    assert_eq!(rig.ready("c").1, "TaskFailed");
+    rig.fail("c/1", "");
+    assert_eq!(rig.statuses["c"].tasks[1].error.clone().unwrap().reason, "TaskFailed");
+}
+
+#[test]
+fn a_task_that_cannot_start_yet_says_what_it_waits_for() {
+    let mut rig = Rig::new(1);
+    rig.apply("c", &spec(2));
+    let message = "Reaching Kafka at dead:9092 (`producer.override.bootstrap.servers`) failed.";
+    let report = rig.seen("c/1");
+    report.set_state(UnitState::Starting);
+    report.error = Some(UnitError {
+        code: ErrorCode::Retriable.into(),
+        reason: "KafkaUnreachable".to_owned(),
+        message: message.to_owned(),
+        ..UnitError::default()
+    });
+    rig.report_all();
+    rig.settle();
+    let said = format!("Task 1 is not started yet. {message}");
+    assert_eq!(rig.ready("c"), ("False", "KafkaUnreachable", said.as_str()));
+    assert_eq!(rig.condition("c", condition::PROGRESSING).unwrap().status.as_str(), "True");
+    assert!(rig.condition("c", condition::STALLED).is_none());
+    assert_eq!(rig.statuses["c"].tasks[1].error.clone().unwrap().code, "Retriable");
+    let report = rig.seen("c/1");
+    report.set_state(UnitState::Running);
+    report.error = None;
+    rig.report_all();
+    rig.settle();
+    assert_eq!(rig.ready("c").0, "True");
 }
 
 #[test]
