@@ -20,13 +20,24 @@ if [ ! -d "$debezium" ]; then
     mvn -q -f "$here/debezium.xml" dependency:copy-dependencies -DexcludeGroupIds=org.apache.kafka -DoutputDirectory="$debezium.partial"
     mv "$debezium.partial" "$debezium"
 fi
-registry=$cache/compat-registry-2.6.13
+registry=$cache/compat-registry-2.6.13-serdes
 if [ ! -d "$registry" ]; then
-    echo "Resolving the jars of the Avro converter into $registry"
+    echo "Resolving the jars of Apicurio's converter and serializers into $registry"
     mvn -q -f "$here/registry/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$registry.partial"
     mv "$registry.partial" "$registry"
+fi
+protoc=$cache/compat-protoc-3.25.5
+if [ ! -d "$protoc" ]; then
+    echo "Resolving Google's Protobuf compiler into $protoc"
+    # Google's name for the architecture.
+    machine=$(uname -m | sed 's/aarch64/aarch_64/')
+    mvn -q org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -DoutputDirectory="$protoc.partial" \
+        -Dartifact="com.google.protobuf:protoc:3.25.5:exe:linux-$machine"
+    mv "$protoc.partial"/*.exe "$protoc.partial/protoc"
+    chmod +x "$protoc.partial/protoc"
+    mv "$protoc.partial" "$protoc"
 fi
 classes=$(mktemp -d)
 trap 'rm -rf "$classes"' EXIT
 javac -nowarn -d "$classes" -cp "$libs/*:$registry/*" "$here"/src/*.java
-java -Dlog4j2.level=OFF -cp "$classes:$libs/*:$debezium/*:$registry/*" Fixtures "$here/fixtures" ${2:+"$2" "${3:-1}"}
+java -Dlog4j2.level=OFF -Dprotoc="$protoc/protoc" -Dproto="$here/../../schema-registry/src/protobuf/proto" -cp "$classes:$libs/*:$debezium/*:$registry/*" Fixtures "$here/fixtures" ${2:+"$2" "${3:-1}"}

@@ -14,6 +14,7 @@ mod licences;
 mod maven;
 mod oci;
 mod progress;
+mod registry;
 mod run;
 mod setup;
 mod test;

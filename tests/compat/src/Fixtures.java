@@ -54,6 +54,10 @@ public final class Fixtures {
         write(folder, "file.json", FileCases.all());
         write(folder, "avro-from.json", AvroCases.from());
         write(folder, "avro-to.json", AvroCases.to());
+        write(folder, "wire-theirs.json", WireCases.theirs());
+        if (Files.exists(folder.resolve("wire-ours.json"))) {
+            write(folder, "wire-ours-read.json", WireCases.ours(folder));
+        }
         System.exit(0);
     }
 

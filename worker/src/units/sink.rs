@@ -86,6 +86,9 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SinkTask>) -> Result
     result
 }
 
+/// Records, and where the first is that must fail the task, and why.
+type Converted = (Vec<Record>, Option<(usize, Error)>);
+
 /// A put that is tried again.
 struct Retry {
     at: tokio::time::Instant,
@@ -283,7 +286,7 @@ impl Running {
             counters.read.fetch_add(self.batch.len() as u64, Relaxed);
         }
         counters.active.store(self.batch.len() as u64, Relaxed);
-        let (records, failure) = self.convert(again).await?;
+        let Some((records, failure)) = self.convert(again).await? else { return Ok(()) };
         let started = Instant::now();
         let reporter = self.reporter.as_deref();
         reporter.inspect(|reporter| reporter.working_on(Arc::clone(&self.batch)));
@@ -321,8 +324,9 @@ impl Running {
     }
 
     /// The batch as records. With it, where the first record is that must fail the task, and why:
-    /// the records before it are put all the same.
-    async fn convert(&mut self, again: bool) -> Result<(Vec<Record>, Option<(usize, Error)>), Error> {
+    /// the records before it are put all the same. `None` when the unit is to stop and each record of the batch may take
+    /// as long as a system that does not answer: nothing was put, and the batch is read again.
+    async fn convert(&mut self, again: bool) -> Result<Option<Converted>, Error> {
         let mut records = Vec::with_capacity(self.batch.len());
         for (at, raw) in self.batch.iter().enumerate() {
             let converted = match raw.to_record(&mut self.settings) {
@@ -333,14 +337,15 @@ impl Running {
             };
             match converted {
                 Ok(record) => records.extend(record),
+                Err((_, error)) if error.is_retriable() && self.context.stop.is_cancelled() => return Ok(None),
                 Err((stage, error)) => {
                     if let Err(error) = self.errors.failed(stage, error, || raw.letter()).await {
-                        return Ok((records, Some((at, error))));
+                        return Ok(Some((records, Some((at, error)))));
                     }
                 }
             }
         }
-        Ok((records, None))
+        Ok(Some((records, None)))
     }
 
     /// Notes that the first `done` records of the batch are the task's now, and drops the batch.

@@ -368,6 +368,8 @@ impl Running {
             }
             let converted = match converted {
                 Ok(converted) => converted,
+                // Each of the others may take as long as a system that does not answer.
+                Err((_, error)) if error.is_retriable() && self.context.stop.is_cancelled() => return Ok(false),
                 Err((stage, error)) => {
                     let letter = || kept.as_ref().map_or_else(Letter::default, source_records::letter);
                     if let Err(error) = self.errors.failed(stage, error, letter).await {

@@ -73,6 +73,7 @@ pub fn registry() -> Registry {
     barnabas_file::register(&mut registry);
     registry.register(&connectors::COUNTER);
     registry.register(&connectors::COLLECTOR);
+    registry.register_converter(&connectors::STUCK);
     registry.register(&table::TABLE);
     registry
 }
