@@ -1,6 +1,7 @@
 //! The keys common to all connectors (`ConnectorConfig`, `SourceConnectorConfig`, `SinkConnectorConfig`) and the validation of
 //! a whole connector configuration.
 
+mod infos;
 mod keys;
 mod topic_creation;
 mod version;
@@ -11,6 +12,7 @@ use crate::regex::JavaRegex;
 use crate::registry::Registry;
 use crate::{converter, header_converter, transform};
 
+pub use infos::config_infos;
 pub use keys::{sink_config_def, source_config_def};
 pub use topic_creation::topic_creation_errors;
 
@@ -54,13 +56,27 @@ pub fn framework_config_def(kind: Kind) -> &'static ConfigDef {
 pub fn validate(registry: &Registry, name: &str, config: &RawConfig) -> Vec<ConfigError> {
     let mut config = config.clone();
     config.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());
-    let config = &config;
     let Some(class) = config.get(CONNECTOR_CLASS) else {
         return vec![ConfigError::missing(CONNECTOR_CLASS)];
     };
-    let Some(plugin) = registry.find(class) else {
-        return vec![unknown_connector(registry, class)];
-    };
+    match registry.find(class) {
+        Some(plugin) => all_errors(registry, plugin, &config),
+        None => vec![unknown_connector(registry, class)],
+    }
+}
+
+/// Checks what a worker does itself with the configuration of a task: the keys common to all connectors, and those of its
+/// converters, transforms and predicates. Besides the connector's keys a task may have others, which only the task knows.
+pub fn validate_task(registry: &Registry, kind: Kind, name: &str, config: &RawConfig) -> Vec<ConfigError> {
+    let mut config = config.clone();
+    config.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());
+    let mut errors = framework_config_def(kind).errors(&config);
+    converter_errors(registry, &config, &mut errors);
+    errors.extend(transform::chain_errors(&config));
+    errors
+}
+
+fn all_errors(registry: &Registry, plugin: &dyn ConnectorPlugin, config: &RawConfig) -> Vec<ConfigError> {
     let framework = framework_config_def(plugin.kind());
     let own = plugin.config_def();
     let mut errors = framework.errors(config);
@@ -88,15 +104,15 @@ pub fn validate(registry: &Registry, name: &str, config: &RawConfig) -> Vec<Conf
 /// The values that may not be shown because of the key that they are under: those of the connector's own passwords, and of
 /// keys that are passwords by their name in converters, transforms and Kafka clients.
 pub fn passwords<'a>(registry: &Registry, config: &'a RawConfig) -> impl Iterator<Item = &'a str> {
-    const NAMES: [&str; 6] = ["password", "secret", "token", "jaas.config", "keystore.key", "user.info"];
     let own = config.get(CONNECTOR_CLASS).and_then(|class| registry.find(class)).map(ConnectorPlugin::config_def);
-    config
-        .iter()
-        .filter(move |(key, _)| {
-            let defined = own.and_then(|own| own.get(key)).is_some_and(|key| key.ty == Type::Password);
-            defined || NAMES.iter().any(|name| key.ends_with(name))
-        })
-        .map(|(_, value)| value.as_str())
+    config.iter().filter(move |(key, _)| is_password(own, key)).map(|(_, value)| value.as_str())
+}
+
+/// Whether a key holds a password: by its definition, or by its name.
+fn is_password(own: Option<&ConfigDef>, key: &str) -> bool {
+    const NAMES: [&str; 6] = ["password", "secret", "token", "jaas.config", "keystore.key", "user.info"];
+    let defined = own.and_then(|own| own.get(key)).is_some_and(|key| key.ty == Type::Password);
+    defined || NAMES.iter().any(|name| key.ends_with(name))
 }
 
 fn unknown_connector(registry: &Registry, class: &str) -> ConfigError {

@@ -41,3 +41,5 @@ classes=$(mktemp -d)
 trap 'rm -rf "$classes"' EXIT
 javac -nowarn -d "$classes" -cp "$libs/*:$registry/*" "$here"/src/*.java
 java -Dlog4j2.level=OFF -Dprotoc="$protoc/protoc" -Dproto="$here/../../schema-registry/src/protobuf/proto" -cp "$classes:$libs/*:$debezium/*:$registry/*" Fixtures "$here/fixtures" ${2:+"$2" "${3:-1}"}
+# What a worker recommends depends on what is on its class path.
+java -Dlog4j2.level=OFF -cp "$classes:$libs/*" ValidationCases "$here/fixtures"

@@ -224,6 +224,88 @@ async fn a_failed_unit_shows_no_secret() {
     worker.shutdown().await;
 }
 
+/// A reference says nothing about its value: whatever is made of that is checked once it is known, and again by each unit
+/// that starts, because the value may have changed since.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reference_stands_for_is_checked_when_it_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values.properties");
+    let base = [
+        ("connector.class", "FileStreamSource"),
+        ("file", "/f"),
+        ("topic", "t"),
+        ("value.converter", "JsonConverter"),
+        ("transforms", "route"),
+        ("transforms.route.type", "RegexRouter"),
+        ("transforms.route.regex", "a.*"),
+        ("transforms.route.replacement", "b"),
+        ("transforms.route.predicate", "topics"),
+        ("predicates", "topics"),
+        ("predicates.topics.type", "TopicNameMatches"),
+        ("predicates.topics.pattern", "a.*"),
+    ];
+    let worker = Worker::new(config(None), registry()).unwrap();
+    let mut client = plain(serve(&worker, None).await).await;
+    let cases = [
+        ("errors.tolerance", "all", "sometimes", "errors.tolerance: String must be one of: none, all"),
+        ("errors.log.enable", "true", "perhaps", "errors.log.enable: Expected value to be either true or false"),
+        ("tasks.max.enforce", "false", "perhaps", "tasks.max.enforce: Expected value to be either true or false"),
+        ("errors.retry.timeout", "-1", "forever", "errors.retry.timeout: Not a number of type LONG"),
+        ("value.converter", "StringConverter", "NoConverter", "value.converter: Class [hidden] could not be found"),
+        ("value.converter.schemas.enable", "false", "perhaps", "value.converter.schemas.enable: Expected value"),
+        ("transforms", "route", "route,lost", "\"transforms.lost.type\" which has no default value"),
+        (
+            "transforms.route.type",
+            "RegexRouter",
+            "NoRouter",
+            "transforms.route.type: Class [hidden] could not be found",
+        ),
+        ("transforms.route.regex", "b.*", "(unclosed", "transforms.route.regex: Invalid regex"),
+        ("transforms.route.predicate", "topics", "nowhere", "transforms.route.predicate: there is no such predicate"),
+        ("predicates.topics.pattern", "b.*", "(unclosed", "predicates.topics.pattern: Invalid regex"),
+    ];
+    for (index, (key, good, bad, expected)) in cases.into_iter().enumerate() {
+        let mut config: BTreeMap<String, String> = base.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        config.insert("tasks.max".into(), "1".into());
+        config.insert(key.into(), format!("${{file:{}:value}}", file.display()));
+        let mut check = async || {
+            let request = ValidateRequest { name: "c".into(), config: config.clone(), secrets: Vec::new() };
+            client.validate(request).await.unwrap().into_inner().errors
+        };
+        fs::write(&file, format!("value={good}")).unwrap();
+        assert_eq!(check().await, [], "{key}");
+        fs::write(&file, format!("value={bad}")).unwrap();
+        let errors = check().await;
+        assert!(errors.iter().any(|error| error.message.contains(expected)), "{key}: {errors:?}");
+        assert!(errors.iter().all(|error| !error.message.contains(bad)), "{key}: {errors:?}");
+
+        let unit = |task| Unit {
+            connector: format!("c{index}"),
+            name: format!("c{index}"),
+            task,
+            incarnation: 1,
+            config: config.clone().into_iter().collect(),
+            tasks_max: 1,
+            target: 1,
+            ..Unit::default()
+        };
+        worker.apply(desired(1, index as u64 + 1, &[unit(None), unit(Some(0))])).unwrap();
+        let mut reports = worker.reports();
+        let failed = |report: &Report| {
+            let of = |unit: &&barnabas_protocol::UnitReport| unit.connector == format!("c{index}");
+            report.units.iter().filter(of).filter(|unit| unit.state() == UnitState::Failed).count() == 2
+        };
+        let report = tokio::time::timeout(PATIENCE, reports.wait_for(failed)).await.unwrap().unwrap().clone();
+        for unit in report.units.iter().filter(|unit| unit.connector == format!("c{index}")) {
+            let error = unit.error.clone().unwrap();
+            assert_eq!(error.code(), barnabas_protocol::ErrorCode::Config, "{error:?}");
+            assert!(error.message.contains(expected), "{key}: {error:?}");
+            assert!(!error.message.contains(bad) && !error.trace.contains(bad), "{key}: {error:?}");
+        }
+    }
+    worker.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn configurations_are_validated_and_plugins_listed() {
     let worker = Worker::new(config(None), registry()).unwrap();

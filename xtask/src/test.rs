@@ -28,7 +28,8 @@ const ONE_MACHINE: &str = "one_machine";
 const WORKSPACE: [&str; 4] = ["--workspace", "--no-default-features", "--features", "barnabas-operator/kubernetes"];
 
 /// The files in `worker/tests` that need a Kafka.
-const AGAINST_KAFKA: [&str; 7] = ["errors", "exactly_once", "handover", "memory", "program", "sinks", "sources"];
+const AGAINST_KAFKA: [&str; 8] =
+    ["errors", "exactly_once", "handover", "memory", "program", "retries", "sinks", "sources"];
 
 /// The file in `schema-registry/tests` that needs a registry.
 const AGAINST_A_REGISTRY: &str = "live";

@@ -1,8 +1,11 @@
 //! The definitions themselves.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{Config, ConfigError, ConfigValue, Parsed, RawConfig, Validator};
+use super::recommender::{Embedded, Fixed};
+use super::{Config, ConfigError, ConfigValue, Parsed, RawConfig, Recommender, Validator};
 
 /// The type of a key (`ConfigDef.Type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +71,18 @@ pub enum Width {
     Long,
 }
 
+impl Width {
+    /// The name of the Java constant.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Short => "SHORT",
+            Self::Medium => "MEDIUM",
+            Self::Long => "LONG",
+        }
+    }
+}
+
 /// What holds when a key is not set.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Default {
@@ -93,7 +108,7 @@ pub struct ConfigKey {
     /// How likely a person has to set it.
     pub importance: Importance,
     /// The group in a user interface.
-    pub group: Option<&'static str>,
+    pub group: Option<Cow<'static, str>>,
     /// The place in the group.
     pub order: i32,
     /// The width of an input field.
@@ -101,9 +116,9 @@ pub struct ConfigKey {
     /// The name for people.
     pub display_name: String,
     /// The keys whose meaning depends on this one.
-    pub dependents: Vec<&'static str>,
-    /// The values to offer.
-    pub recommended: Vec<String>,
+    pub dependents: Vec<String>,
+    /// What to offer, and whether to show the key.
+    pub recommender: Option<Arc<dyn Recommender>>,
     /// What it does, for people.
     pub doc: String,
 }
@@ -123,7 +138,7 @@ impl ConfigKey {
             order: -1,
             width: Width::None,
             dependents: Vec::new(),
-            recommended: Vec::new(),
+            recommender: None,
             doc: String::new(),
         }
     }
@@ -156,10 +171,16 @@ impl ConfigKey {
         self
     }
 
-    /// Group, place in the group, width and name for a user interface.
+    /// Group (or an empty text for none), place in the group, width and name for a user interface.
     #[must_use]
-    pub fn display(mut self, group: &'static str, order: i32, width: Width, name: impl Into<String>) -> Self {
-        self.group = Some(group);
+    pub fn display(
+        mut self,
+        group: impl Into<Cow<'static, str>>,
+        order: i32,
+        width: Width,
+        name: impl Into<String>,
+    ) -> Self {
+        self.group = Some(group.into()).filter(|group| !group.is_empty());
         self.order = order;
         self.width = width;
         self.display_name = name.into();
@@ -168,15 +189,21 @@ impl ConfigKey {
 
     /// The keys whose meaning depends on this one.
     #[must_use]
-    pub fn dependents(mut self, names: &[&'static str]) -> Self {
-        self.dependents = names.to_vec();
+    pub fn dependents(mut self, names: &[&str]) -> Self {
+        self.dependents = names.iter().map(|&name| name.to_owned()).collect();
         self
     }
 
-    /// The values to offer.
+    /// The values to offer, whatever the other keys are.
     #[must_use]
-    pub fn recommended(mut self, values: &[&str]) -> Self {
-        self.recommended = values.iter().map(|&value| value.to_owned()).collect();
+    pub fn recommended(self, values: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.recommender(Fixed(values.into_iter().map(Into::into).collect()))
+    }
+
+    /// What to offer, and whether to show the key.
+    #[must_use]
+    pub fn recommender(mut self, recommender: impl Recommender + 'static) -> Self {
+        self.recommender = Some(Arc::new(recommender));
         self
     }
 
@@ -256,10 +283,44 @@ impl ConfigDef {
     /// The same keys under a prefix (`ConfigDef.embed`).
     #[must_use]
     pub fn embed(&self, prefix: &str) -> Self {
-        let keys =
-            self.keys.iter().map(|key| ConfigKey { name: format!("{prefix}{}", key.name), ..key.clone() }).collect();
+        let keys = self.keys.iter().cloned().map(|mut key| {
+            key.name.insert_str(0, prefix);
+            key.dependents.iter_mut().for_each(|name| name.insert_str(0, prefix));
+            key.recommender = key.recommender.map(|inner| Arc::new(Embedded { prefix: prefix.to_owned(), inner }) as _);
+            key
+        });
+        let keys = keys.collect();
         let prefixes = self.prefixes.iter().map(|(name, doc)| (format!("{prefix}{name}"), doc.clone())).collect();
         Self { keys, prefixes }
+    }
+
+    /// The same keys under a prefix, in one part of a user interface, after `order` others (`ConfigDef.embed` with a group).
+    /// Where they do not say their order, required keys come first, then important ones.
+    #[must_use]
+    pub fn embed_in(&self, prefix: &str, part: &str, order: i32) -> Self {
+        let mut embedded = self.embed(prefix);
+        let groups = self.groups();
+        let group = |key: &ConfigKey| groups.iter().position(|group| key.group.as_deref() == Some(*group));
+        embedded.keys.sort_by_key(|key| (group(key), key.order, !key.is_required(), key.importance, key.name.clone()));
+        for (key, order) in embedded.keys.iter_mut().zip(order..) {
+            key.group = Some(match &key.group {
+                Some(group) => format!("{part}: {group}").into(),
+                None => part.to_owned().into(),
+            });
+            key.order = order;
+        }
+        embedded
+    }
+
+    /// The groups of the keys, in the order of their definition.
+    pub fn groups(&self) -> Vec<&str> {
+        let mut groups: Vec<&str> = Vec::new();
+        for group in self.keys.iter().filter_map(|key| key.group.as_deref()) {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
     }
 
     /// The keys in the order of their definition.
@@ -314,6 +375,25 @@ impl ConfigDef {
     /// What `PUT /connector-plugins/{plugin}/config/validate` answers for the defined keys (`ConfigDef.validate`),
     /// Java's second error for a value that could not be parsed included.
     pub fn validate(&self, raw: &RawConfig) -> Vec<ConfigValue> {
-        self.keys.iter().map(|key| key.inspect(raw)).collect()
+        let mut parsed = BTreeMap::new();
+        let mut values: Vec<ConfigValue> = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            let (value, checked) = key.inspect(raw);
+            parsed.insert(key.name.clone(), checked);
+            values.push(value);
+        }
+        for (key, value) in self.keys.iter().zip(&mut values) {
+            if let Some(recommender) = &key.recommender {
+                value.recommended = recommender.values(&key.name, &parsed);
+                value.visible = recommender.visible(&key.name, &parsed);
+            }
+        }
+        for name in self.keys.iter().flat_map(|key| &key.dependents) {
+            if values.iter().all(|value| value.name != *name) {
+                let error = format!("{name} is referred in the dependents, but not defined.");
+                values.push(ConfigValue { errors: vec![error], visible: false, ..ConfigValue::new(name) });
+            }
+        }
+        values
     }
 }

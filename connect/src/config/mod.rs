@@ -2,8 +2,10 @@
 //! (`org.apache.kafka.common.config.ConfigDef`). Messages are Java's own.
 
 mod def;
+mod infos;
 mod markdown;
 mod parse;
+mod recommender;
 pub mod reference;
 mod suggest;
 mod validator;
@@ -11,7 +13,11 @@ mod values;
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 pub use def::{ConfigDef, ConfigKey, Default, Importance, Type, Width};
+pub use infos::{ConfigInfo, ConfigInfos, ConfigKeyInfo};
+pub use recommender::{ParsedValues, Recommender};
 pub use suggest::nearest;
 pub(crate) use suggest::unknown_key;
 pub use validator::Validator;
@@ -65,18 +71,26 @@ pub fn combine(errors: &[ConfigError]) -> crate::Error {
 }
 
 /// What validation found out about one key (`org.apache.kafka.common.config.ConfigValue`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConfigValue {
     /// The key.
     pub name: String,
     /// The parsed value or the default; `None` when there is neither. A password shows as `[hidden]`.
     pub value: Option<String>,
-    /// The values that would be right, where that is a list.
+    /// The values to offer.
+    #[serde(rename = "recommended_values")]
     pub recommended: Vec<String>,
     /// The errors, in Java's words.
     pub errors: Vec<String>,
     /// Whether a user interface should show the key.
     pub visible: bool,
+}
+
+impl ConfigValue {
+    /// A key without a value.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), value: None, recommended: Vec::new(), errors: Vec::new(), visible: true }
+    }
 }
 
 /// `ConfigException(name, value, message)`.

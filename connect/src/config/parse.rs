@@ -56,7 +56,8 @@ impl ConfigKey {
         Ok(value)
     }
 
-    pub(super) fn inspect(&self, raw: &RawConfig) -> ConfigValue {
+    /// What is to be shown of the key, and its parsed value.
+    pub(super) fn inspect(&self, raw: &RawConfig) -> (ConfigValue, Option<Parsed>) {
         let mut errors = Vec::new();
         let value = match (raw.get(&self.name), &self.default) {
             (Some(text), _) => self
@@ -76,17 +77,8 @@ impl ConfigKey {
         {
             errors.push(message);
         }
-        let recommended = match (&self.validator, self.recommended.is_empty()) {
-            (Some(validator), true) => validator.choices(),
-            _ => self.recommended.clone(),
-        };
-        ConfigValue {
-            name: self.name.clone(),
-            value: value.map(|value| value.to_string()),
-            recommended,
-            errors,
-            visible: true,
-        }
+        let shown = value.as_ref().map(ToString::to_string);
+        (ConfigValue { value: shown, errors, ..ConfigValue::new(&self.name) }, value)
     }
 
     /// A secret is never part of a message.

@@ -171,15 +171,6 @@ impl Validator {
             Self::Custom(_, check) => check(name, value),
         }
     }
-
-    /// The values that are right, where that is a list.
-    pub fn choices(&self) -> Vec<String> {
-        match self {
-            Self::OneOf(choices) | Self::OneOfIgnoreCase(choices) | Self::EachOneOf(choices) => choices.clone(),
-            Self::All(validators) => validators.iter().flat_map(Self::choices).collect(),
-            _ => Vec::new(),
-        }
-    }
 }
 
 impl std::fmt::Display for Validator {

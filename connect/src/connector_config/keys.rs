@@ -63,7 +63,12 @@ fn common_keys() -> ConfigDef {
                 .display(COMMON, 2, Width::Long, "Connector class")
                 .doc("The class of the connector: the full Java name, the simple name, or that without `Connector`."),
         )
-        .define(version_key("connector.plugin.version".to_owned(), "connector").importance(Importance::Medium))
+        .define(version_key("connector.plugin.version".to_owned(), "connector").importance(Importance::Medium).display(
+            COMMON,
+            3,
+            Width::Medium,
+            "Connector version",
+        ))
         .define(
             ConfigKey::new(TASKS_MAX, Type::Int)
                 .default(1)
@@ -84,17 +89,19 @@ fn common_keys() -> ConfigDef {
             .into_iter()
             .enumerate()
     {
-        let display = format!("{} converter class", ["Key", "Value", "Header"][index]);
+        let role = ["Key", "Value", "Header"][index];
+        let order = 6 + 2 * index as i32;
         def = def.define(
             ConfigKey::new(name, Type::Class)
                 .default_null()
                 .importance(Importance::Low)
-                .display(COMMON, 6 + index as i32, Width::Short, display)
+                .display(COMMON, order, Width::Short, format!("{role} converter class"))
                 .doc(format!(
                     "The class that converts {what} between Connect's data and bytes. By default the cluster's."
                 )),
         );
-        def = def.define(version_key(format!("{name}.plugin.version"), "converter"));
+        let version = version_key(format!("{name}.plugin.version"), "converter");
+        def = def.define(version.display(COMMON, order + 1, Width::Short, format!("{role} converter version")));
     }
     def.define(
         ConfigKey::new("transforms", Type::List)

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::config::{ConfigDef, ConfigError, ConfigKey, Importance, Parsed, RawConfig, Type, Validator, invalid_value};
+use crate::config::{
+    ConfigDef, ConfigError, ConfigKey, Importance, Parsed, RawConfig, Type, Validator, Width, invalid_value,
+};
 use crate::error::{Error, Result};
 use crate::record::{Data, Header};
 use crate::schema::{Schema, SchemaKind, SchemaRef};
@@ -82,6 +84,7 @@ impl StringConverter {
                     },
                 ))
                 .importance(Importance::High)
+                .display("", -1, Width::Medium, "Encoding")
                 .doc("The character set of the bytes."),
         )
     }

@@ -239,7 +239,7 @@ pub(crate) fn implicit_keys(transform: bool) -> ConfigDef {
     def
 }
 
-fn aliases(config: &RawConfig, key: &str) -> Vec<String> {
+pub(super) fn aliases(config: &RawConfig, key: &str) -> Vec<String> {
     let parsed = config.get(key).and_then(|text| Type::List.parse(text).ok());
     let mut aliases: Vec<String> = Vec::new();
     for alias in parsed.as_ref().and_then(Parsed::as_list).unwrap_or_default() {

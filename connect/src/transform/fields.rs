@@ -19,7 +19,9 @@ pub(super) fn replace_null_with_default() -> ConfigKey {
 /// [`unique`] is a part).
 pub(super) fn names() -> Validator {
     Validator::Custom("non-empty list", |name, value| {
-        let items = value.and_then(Parsed::as_list).unwrap_or_default();
+        let Some(items) = value.and_then(Parsed::as_list) else {
+            return Err(format!("Configuration '{name}' values must not be null."));
+        };
         if items.is_empty() {
             Err(format!("Configuration '{name}' must not be empty. Valid values include: any non-empty value"))
         } else if items.iter().any(String::is_empty) {
@@ -39,7 +41,8 @@ pub(super) fn unique(items: &[String]) -> Vec<Str> {
 /// A list with at least one item (`NonEmptyListValidator`).
 pub(super) fn non_empty_list() -> Validator {
     Validator::Custom("non-empty list", |name, value| match value.and_then(Parsed::as_list) {
-        None | Some([]) => Err(crate::config::invalid_value(name, "[]", "Empty list")),
+        None => Err(crate::config::invalid_value(name, "null", "Empty list")),
+        Some([]) => Err(crate::config::invalid_value(name, "[]", "Empty list")),
         Some(_) => Ok(()),
     })
 }

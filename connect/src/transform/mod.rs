@@ -4,6 +4,7 @@ mod cast;
 mod chain;
 mod debezium;
 mod drop_headers;
+mod enriched;
 mod extract_field;
 mod field_path;
 mod fields;
@@ -33,6 +34,7 @@ use debezium::{
 
 pub(crate) use chain::errors as chain_errors;
 pub use chain::{TransformChain, chain};
+pub(crate) use enriched::{class_of_key, enriched};
 
 /// One step between connector and converter.
 ///

@@ -16,6 +16,7 @@ import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.data.Struct;
 import org.apache.kafka.connect.data.Time;
 import org.apache.kafka.connect.data.Timestamp;
+import org.apache.kafka.connect.runtime.errors.RetryCases;
 
 /**
  * Runs Apache Kafka Connect's own classes over many inputs and writes what they do to files that the Rust tests compare with.
@@ -52,6 +53,7 @@ public final class Fixtures {
         write(folder, "config.json", ConfigCases.all());
         write(folder, "definitions.json", ConfigCases.definitions());
         write(folder, "file.json", FileCases.all());
+        write(folder, "retries.json", RetryCases.all());
         write(folder, "avro-from.json", AvroCases.from());
         write(folder, "avro-to.json", AvroCases.to());
         write(folder, "wire-theirs.json", WireCases.theirs());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use barnabas_connect::{ConnectorContext, ConnectorPlugin, Error, Kind};
 use barnabas_protocol::{TaskConfig, TaskPlan};
 
-use super::{Context, source_offsets::StoredOffsets};
+use super::{Context, source, source_offsets::StoredOffsets};
 
 pub(super) async fn run(context: Context, plugin: &'static dyn ConnectorPlugin) -> Result<(), Error> {
     let mut connector = plugin.connector();
@@ -18,6 +18,8 @@ pub(super) async fn run(context: Context, plugin: &'static dyn ConnectorPlugin) 
         plan(&context, connector.as_mut()).await?;
         context.show_target();
         let mut target = context.target.clone();
+        let mut fence = context.fence.clone();
+        fence.mark_changed();
         loop {
             tokio::select! {
                 biased;
@@ -27,6 +29,17 @@ pub(super) async fn run(context: Context, plugin: &'static dyn ConnectorPlugin) 
                         return Ok(());
                     }
                     context.show_target();
+                }
+                changed = fence.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let asked = fence.borrow_and_update().clone();
+                    if let Some(asked) = asked {
+                        tracing::info!(tasks = ?asked.tasks, "Fencing tasks of an earlier plan.");
+                        source::fence_off(&context, &asked.tasks).await?;
+                        context.status.set_fenced(asked.number);
+                    }
                 }
                 // Connect stops a paused connector's instance: it plans nothing either.
                 changed = connector.changed(), if !context.paused() => {
@@ -51,12 +64,12 @@ async fn plan(context: &Context, connector: &mut dyn barnabas_connect::Connector
     let configs = connector.task_configs(max).await?;
     // KIP-1004: `tasks.max.enforce` is true by default.
     let enforce = context.config.get("tasks.max.enforce").is_none_or(|v| !v.trim().eq_ignore_ascii_case("false"));
-    if configs.len() > max as usize && enforce {
-        return Err(Error::fatal(format!(
-            "the connector planned {} tasks, more than its tasks.max of {max}",
-            configs.len()
-        ))
-        .with_reason("TooManyTasks"));
+    if configs.len() > max as usize {
+        let message = format!("the connector planned {} tasks, more than its tasks.max of {max}", configs.len());
+        if enforce {
+            return Err(Error::fatal(message).with_reason("TooManyTasks"));
+        }
+        tracing::warn!("Allowed because tasks.max.enforce is false: {message}.");
     }
     tracing::info!(tasks = configs.len(), "The connector planned its tasks.");
     let tasks = configs.into_iter().map(|config| TaskConfig { config: config.into_iter().collect() }).collect();

@@ -48,6 +48,16 @@ impl Stage {
 /// What failed, and why.
 pub(super) type Failed = (Stage, Error);
 
+/// Why an operation on a record has no result.
+#[derive(Debug)]
+pub(super) enum NoResult {
+    /// It failed for good.
+    Failed(Failed),
+    /// It may still heal, but the task is to stop. The record is left to whoever goes on, where Connect takes it for a
+    /// failed one, and skips it when errors are tolerated.
+    Stopping,
+}
+
 /// The keys `errors.*`, apart from those of the dead letter queue.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ErrorPolicy {
@@ -92,14 +102,9 @@ impl ErrorPolicy {
         })
     }
 
-    /// Whether an operation is ever repeated.
-    pub(super) fn retries(&self) -> bool {
-        self.retry_for != Some(Duration::ZERO)
-    }
-
     /// Whether a record is needed after it could not be processed.
     pub(super) fn keeps_records(&self) -> bool {
-        self.retries() || self.log || self.queues
+        self.retry_for != Some(Duration::ZERO) || self.log || self.queues
     }
 
     /// Only what one record is to blame for can be tolerated. In transforms and converters that is everything; elsewhere a
@@ -109,14 +114,19 @@ impl ErrorPolicy {
         self.tolerate && (!elsewhere || matches!(error.code(), ErrorCode::Data | ErrorCode::Retriable))
     }
 
-    /// How long to wait after attempt number `attempt`, from 1, when `left` remains.
-    fn pause(&self, attempt: u32, left: Option<Duration>) -> Duration {
+    /// How long to wait after attempt number `attempt`, from 1, that failed when `elapsed` had passed since the first one
+    /// began; nothing when there is to be no other.
+    fn next_pause(&self, attempt: u32, elapsed: Duration) -> Option<Duration> {
+        let left = match self.retry_for {
+            Some(all) => Some(all.checked_sub(elapsed).filter(|left| !left.is_zero())?),
+            None => None,
+        };
         let mut pause = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
         if pause > self.longest_pause {
             // Any time up to the longest, so that tasks that fail together do not return together.
             pause = self.longest_pause.mul_f64(f64::from(jitter()) / f64::from(u32::MAX));
         }
-        left.map_or(pause, |left| pause.min(left))
+        Some(left.map_or(pause, |left| pause.min(left)))
     }
 }
 
@@ -151,20 +161,23 @@ impl ErrorHandler {
         &self,
         mut failed: Failed,
         mut operation: impl FnMut() -> Result<T, Failed>,
-    ) -> Result<T, Failed> {
+    ) -> Result<T, NoResult> {
         let started = Instant::now();
         let mut attempt = 1;
-        while failed.1.is_retriable() && self.policy.retries() {
-            let left = self.policy.retry_for.map(|all| all.saturating_sub(started.elapsed()));
-            if left == Some(Duration::ZERO) {
-                break;
+        while failed.1.is_retriable() {
+            // The next record may wait as long for a system that does not answer. Also one that is never tried again is
+            // therefore not given up: it is read again.
+            if self.stop.is_cancelled() {
+                return Err(NoResult::Stopping);
             }
+            // Connect counts the last attempt of those that it gives up twice, and so does this: here, and as a failed record.
             self.status.record_failed();
-            let pause = self.policy.pause(attempt, left);
+            let Some(pause) = self.policy.next_pause(attempt, started.elapsed()) else { break };
             tracing::debug!(stage = failed.0.name(), error = %failed.1, retry_in = ?pause, "An operation is tried again.");
             tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(NoResult::Stopping),
                 () = tokio::time::sleep(pause) => {}
-                () = self.stop.cancelled() => break,
             }
             self.status.counters.retries.fetch_add(1, Relaxed);
             attempt += 1;
@@ -173,7 +186,7 @@ impl ErrorHandler {
                 Err(again) => failed = again,
             }
         }
-        Err(failed)
+        Err(NoResult::Failed(failed))
     }
 
     /// Counts, logs and queues a record that cannot be processed. `Ok` when it is to be skipped, else the error that fails
@@ -257,21 +270,53 @@ mod tests {
         assert_eq!(handler.status.counters.retries.load(Relaxed), 5);
         // Only what may heal.
         let broken = || Err::<(), _>((Stage::ValueConverter, Error::data("broken")));
-        assert_eq!(handler.retry(first(), broken).await.unwrap_err().1.code(), ErrorCode::Data);
+        let NoResult::Failed((_, error)) = handler.retry(first(), broken).await.unwrap_err() else {
+            panic!("stopping")
+        };
+        assert_eq!(error.code(), ErrorCode::Data);
         // Not at all by default.
         let once = self::handler(&[]);
-        assert!(once.retry(first(), || -> Result<(), _> { panic!("tried again") }).await.is_err());
+        let never = || -> Result<(), _> { panic!("tried again") };
+        assert!(matches!(once.retry(first(), never).await, Err(NoResult::Failed(_))));
         // And not when the task is to stop.
         handler.stop.cancel();
-        assert!(handler.retry(first(), || Err::<(), _>(first())).await.is_err());
+        assert!(matches!(handler.retry(first(), never).await, Err(NoResult::Stopping)));
+        once.stop.cancel();
+        assert!(matches!(once.retry(first(), never).await, Err(NoResult::Stopping)));
     }
 
+    /// `retries.json` is what Connect's `RetryWithToleranceOperator` does on a clock of its own.
     #[test]
-    fn pauses_double_up_to_the_longest() {
-        let policy = handler(&[("errors.retry.timeout", "5000"), ("errors.retry.delay.max.ms", "1000")]).policy;
-        let ms = |attempt, left| policy.pause(attempt, Some(Duration::from_millis(left))).as_millis();
-        assert_eq!((ms(1, 5000), ms(2, 5000), ms(2, 100)), (300, 600, 100));
-        assert!((3..70).all(|attempt| ms(attempt, 5000) <= 1000));
+    fn attempts_and_pauses_are_those_of_connect() {
+        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/compat/fixtures/retries.json");
+        let cases: Vec<serde_json::Value> = serde_json::from_str(&std::fs::read_to_string(fixture).unwrap()).unwrap();
+        assert!(cases.len() > 20, "{}", cases.len());
+        for case in cases {
+            let config = ["errors.retry.timeout", "errors.retry.delay.max.ms"]
+                .map(|key| (key.to_owned(), case[key].as_str().unwrap().to_owned()));
+            let policy = ErrorPolicy::parse(&config.into()).unwrap();
+            let longest = case["errors.retry.delay.max.ms"].as_str().unwrap().parse::<u64>().unwrap();
+            let takes = Duration::from_millis(case["attempt.ms"].as_u64().unwrap());
+            let fails = case["fails"].as_u64().unwrap();
+            let (mut elapsed, mut ours, mut failures) = (takes, Vec::new(), 0);
+            for attempt in 1..=fails as u32 {
+                failures += 1;
+                let Some(pause) = policy.next_pause(attempt, elapsed) else {
+                    failures += 1;
+                    break;
+                };
+                let ms = pause.as_millis() as u64;
+                // Those that are drawn by lot take half of the longest there.
+                let drawn = 300_u64 << (attempt - 1) > longest;
+                assert!(!drawn || ms <= longest, "{case}: {ms}");
+                ours.push((!drawn).then_some(ms));
+                elapsed += Duration::from_millis(if drawn { longest / 2 } else { ms }) + takes;
+            }
+            let ours = serde_json::json!({"pauses": ours, "retries": ours.len(), "failures": failures});
+            for (key, ours) in ours.as_object().unwrap() {
+                assert_eq!(*ours, case[key], "{key} of {case}");
+            }
+        }
     }
 
     #[test]

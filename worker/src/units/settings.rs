@@ -3,9 +3,10 @@
 use std::{borrow::Cow, sync::Arc};
 
 use barnabas_connect::{
-    ConfigError, Converter, Error, HeaderConverter, RawConfig, Registry, Secrets, TransformChain, config,
+    ConfigError, Converter, Error, HeaderConverter, Kind, RawConfig, Registry, Secrets, TransformChain, config,
     connector_config, header_converter, transform,
 };
+use barnabas_protocol::Unit;
 
 use super::errors::ErrorPolicy;
 use crate::{
@@ -103,6 +104,16 @@ pub(super) fn resolve(
     Ok((config, Secrets::union([&resolved, &named, known])))
 }
 
+/// What is wrong with the configuration of a unit that is about to start. The operator had the connector's checked, but what
+/// its references stand for on this worker may be something else by now. A task has keys of its own besides the
+/// connector's, which nobody but the task can check.
+pub(super) fn problems(registry: &Registry, unit: &Unit, config: &RawConfig, kind: Kind) -> Vec<ConfigError> {
+    if unit.task.is_none() {
+        return connector_config::validate(registry, &unit.name, config);
+    }
+    connector_config::validate_task(registry, kind, &unit.name, config)
+}
+
 async fn validate(registry: &Registry, clients: &ClientFactory, name: &str, config: &RawConfig) -> Vec<ConfigError> {
     let mut errors = connector_config::validate(registry, name, config);
     if errors.is_empty()
@@ -115,7 +126,7 @@ async fn validate(registry: &Registry, clients: &ClientFactory, name: &str, conf
     let is_source = config
         .get("connector.class")
         .and_then(|class| registry.find(class))
-        .is_some_and(|plugin| plugin.kind() == barnabas_connect::Kind::Source);
+        .is_some_and(|plugin| plugin.kind() == Kind::Source);
     if is_source {
         errors.extend(TopicCreation::parse(config).err().unwrap_or_default());
         let required = config.get("exactly.once.support").is_some_and(|v| v.trim().eq_ignore_ascii_case("required"));

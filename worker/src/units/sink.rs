@@ -1,8 +1,8 @@
 //! A sink task: consume, convert, transform, put; commit what the task has confirmed.
 //!
-//! Messages are taken from librdkafka's queue many at a time and copied once, into
-//! one buffer per batch. While the outside system asks for patience the partitions
-//! are paused and the consumer keeps polling, so the task stays in its group.
+//! Messages are taken from librdkafka's queue many at a time. While the outside system
+//! asks for patience the partitions are paused and the consumer keeps polling, so the
+//! task stays in its group.
 
 use std::{
     collections::BTreeSet,
@@ -10,16 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barnabas_connect::{
-    Error, ErrorCode, Offsets, Record, SinkContext, SinkTask, Str, TimestampType, TopicPartition, regex::JavaRegex,
-};
-use bytes::{Bytes, BytesMut};
+use barnabas_connect::{Error, Offsets, SinkContext, SinkTask, Str, TopicPartition, regex::JavaRegex};
 use futures::{FutureExt, StreamExt};
 use rdkafka::{
-    Message, Offset, Timestamp, TopicPartitionList,
+    Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode as Code},
-    message::BorrowedMessage,
 };
 use tokio::time::MissedTickBehavior;
 
@@ -29,13 +25,12 @@ use super::{
     errors::ErrorHandler,
     now_ms,
     settings::RecordSettings,
+    sink_batch::{Batch, Converted, End},
     sink_consumer::{Events, Rebalance, SinkConsumer},
-    sink_records::{Raw, Reporter},
+    sink_records::Reporter,
 };
 use crate::kafka::{context::ClientNotes, errors::classify};
 
-/// At most this many bytes of keys and values in one `put` (one record may be larger).
-const BATCH_BYTES: usize = 8 << 20;
 /// How often topics are matched against `topics.regex`.
 const MATCH_TOPICS: Duration = Duration::from_secs(30);
 
@@ -65,13 +60,13 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SinkTask>) -> Result
         errors,
         reporter: reporter.clone(),
         max_records: client.max_poll_records,
-        buffer: BytesMut::new(),
-        batch: Arc::default(),
-        batch_bytes: 0,
+        batch: Batch::default(),
         assigned: BTreeSet::new(),
+        begins: Offsets::new(),
         positions: Offsets::new(),
         committed: Offsets::new(),
         retry: None,
+        rewound: false,
     };
     let result = async {
         let mut handed = SinkContext::new(context.unit.name.clone(), id);
@@ -85,9 +80,6 @@ pub(super) async fn run(context: Context, mut task: Box<dyn SinkTask>) -> Result
     task.stop().await;
     result
 }
-
-/// Records, and where the first is that must fail the task, and why.
-type Converted = (Vec<Record>, Option<(usize, Error)>);
 
 /// A put that is tried again.
 struct Retry {
@@ -103,15 +95,17 @@ struct Running {
     errors: ErrorHandler,
     reporter: Option<Arc<Reporter>>,
     max_records: usize,
-    buffer: BytesMut,
     /// What was read and not yet put.
-    batch: Arc<Vec<Raw>>,
-    batch_bytes: usize,
+    batch: Batch,
     assigned: BTreeSet<TopicPartition>,
+    /// For each partition, the offset of the first record that was put since it was assigned.
+    begins: Offsets,
     /// For each partition, the offset after the last record that was put.
     positions: Offsets,
     committed: Offsets,
     retry: Option<Retry>,
+    /// The task could not confirm what it had, and has not confirmed anything since.
+    rewound: bool,
 }
 
 impl Running {
@@ -161,7 +155,7 @@ impl Running {
                 () = sleep_until(&self.retry), if !context.paused() => self.deliver(task).await,
                 first = consumer.0.recv() => match first {
                     Ok(message) => {
-                        self.take(&message);
+                        self.batch.take(&message);
                         drop(message);
                         match self.take_more() {
                             Ok(()) if self.retry.is_none() && !context.paused() => self.deliver(task).await,
@@ -223,49 +217,14 @@ impl Running {
         Ok(())
     }
 
-    /// Copies a message out of librdkafka.
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
-        if self.batch.is_empty() {
-            // One allocation for the records of a batch; they share it.
-            self.buffer = BytesMut::with_capacity(self.batch_bytes.clamp(16 << 10, BATCH_BYTES));
-            self.batch_bytes = 0;
-        }
-        let buffer = &mut self.buffer;
-        let mut copy = |bytes: &[u8]| {
-            buffer.extend_from_slice(bytes);
-            buffer.split().freeze()
-        };
-        let (key, value) = (message.key().map(&mut copy), message.payload().map(&mut copy));
-        self.batch_bytes += key.as_ref().map_or(0, Bytes::len) + value.as_ref().map_or(0, Bytes::len);
-        let topic = match self.batch.last() {
-            Some(last) if last.topic == *message.topic() => last.topic.clone(),
-            _ => Str::from(message.topic().to_owned()),
-        };
-        let (timestamp, timestamp_type) = match message.timestamp() {
-            Timestamp::NotAvailable => (None, TimestampType::NoTimestampType),
-            Timestamp::CreateTime(ms) => (Some(ms), TimestampType::CreateTime),
-            Timestamp::LogAppendTime(ms) => (Some(ms), TimestampType::LogAppendTime),
-        };
-        Arc::make_mut(&mut self.batch).push(Raw {
-            topic,
-            partition: message.partition(),
-            offset: message.offset(),
-            key,
-            value,
-            headers: message.headers().map(|h| h.detach()),
-            timestamp,
-            timestamp_type,
-        });
-    }
-
     /// Takes what else librdkafka has at hand, up to the bounds of a batch.
     fn take_more(&mut self) -> Result<(), Error> {
         let consumer = Arc::clone(&self.consumer);
         let mut stream = consumer.0.stream();
-        while self.batch.len() < self.max_records && self.batch_bytes < BATCH_BYTES {
+        while self.batch.has_room(self.max_records) {
             match stream.next().now_or_never().flatten() {
                 None => break,
-                Some(Ok(message)) => self.take(&message),
+                Some(Ok(message)) => self.batch.take(&message),
                 Some(Err(error)) => return self.consume_error(error),
             }
         }
@@ -286,28 +245,33 @@ impl Running {
             counters.read.fetch_add(self.batch.len() as u64, Relaxed);
         }
         counters.active.store(self.batch.len() as u64, Relaxed);
-        let Some((records, failure)) = self.convert(again).await? else { return Ok(()) };
+        let Converted { records, end } = self.batch.convert(&mut self.settings, &self.errors).await;
         let started = Instant::now();
         let reporter = self.reporter.as_deref();
-        reporter.inspect(|reporter| reporter.working_on(Arc::clone(&self.batch)));
+        reporter.inspect(|reporter| reporter.working_on(Arc::clone(self.batch.raws())));
         let put = if records.is_empty() { Ok(()) } else { task.put(records).await };
         reporter.inspect(|reporter| reporter.working_on(Arc::default()));
         counters.batches.observe(started.elapsed());
         match put {
             Ok(()) => {
-                counters.moved(self.batch.len() as u64, self.batch_bytes as u64);
+                let done = end.as_ref().map_or(self.batch.len(), |(at, _)| *at);
+                counters.moved(done as u64, self.batch.bytes_of(done) as u64);
                 counters.last_record_at_ms.store(now_ms(), Relaxed);
                 counters.active.store(0, Relaxed);
-                let done = failure.as_ref().map_or(self.batch.len(), |(at, _)| *at);
                 self.advance(done);
                 if again {
                     self.retry = None;
                     self.context.status.clear_error();
                     self.hold_or_go_on();
                 }
-                failure.map_or(Ok(()), |(_, error)| Err(error))
+                match end {
+                    Some((_, End::Failed(error))) => Err(error),
+                    // What is left is read again by whoever goes on.
+                    Some((_, End::Stopping)) | None => Ok(()),
+                }
             }
-            Err(error) if error.code() == ErrorCode::Retriable => {
+            Err(error) if error.is_retriable() => {
+                self.batch.keep(end);
                 counters.retries.fetch_add(1, Relaxed);
                 let pause = self
                     .retry
@@ -323,50 +287,30 @@ impl Running {
         }
     }
 
-    /// The batch as records. With it, where the first record is that must fail the task, and why:
-    /// the records before it are put all the same. `None` when the unit is to stop and each record of the batch may take
-    /// as long as a system that does not answer: nothing was put, and the batch is read again.
-    async fn convert(&mut self, again: bool) -> Result<Option<Converted>, Error> {
-        let mut records = Vec::with_capacity(self.batch.len());
-        for (at, raw) in self.batch.iter().enumerate() {
-            let converted = match raw.to_record(&mut self.settings) {
-                // Counted, logged and sent to the dead letter queue the first time.
-                Err(_) if again && self.errors.policy.tolerate => continue,
-                Err(failed) => self.errors.retry(failed, || raw.to_record(&mut self.settings)).await,
-                done => done,
-            };
-            match converted {
-                Ok(record) => records.extend(record),
-                Err((_, error)) if error.is_retriable() && self.context.stop.is_cancelled() => return Ok(None),
-                Err((stage, error)) => {
-                    if let Err(error) = self.errors.failed(stage, error, || raw.letter()).await {
-                        return Ok(Some((records, Some((at, error)))));
-                    }
-                }
-            }
-        }
-        Ok(Some((records, None)))
-    }
-
     /// Notes that the first `done` records of the batch are the task's now, and drops the batch.
     fn advance(&mut self, done: usize) {
         let mut last: Option<(&Str, i32)> = None;
-        for raw in self.batch[..done].iter().rev() {
+        let messages = &self.batch.raws()[..done];
+        for raw in messages.iter().rev() {
             // Only the last record of each run matters, and runs are long.
             if last == Some((&raw.topic, raw.partition)) {
                 continue;
             }
             last = Some((&raw.topic, raw.partition));
             let next = raw.offset + 1;
-            match self.positions.get_mut(&TopicPartition::new(raw.topic.clone(), raw.partition)) {
+            let tp = raw.topic_partition();
+            match self.positions.get_mut(&tp) {
                 Some(position) => *position = next.max(*position),
                 None => {
                     self.context.status.add_topic(&raw.topic);
-                    self.positions.insert(TopicPartition::new(raw.topic.clone(), raw.partition), next);
+                    let first =
+                        messages.iter().find(|first| (&first.topic, first.partition) == (&raw.topic, raw.partition));
+                    self.begins.entry(tp.clone()).or_insert(first.map_or(raw.offset, |first| first.offset));
+                    self.positions.insert(tp, next);
                 }
             }
         }
-        Arc::make_mut(&mut self.batch).clear();
+        self.batch.clear();
     }
 
     async fn rebalance(&mut self, task: &mut dyn SinkTask, rebalance: Rebalance) -> Result<(), Error> {
@@ -394,13 +338,13 @@ impl Running {
                 }
                 for tp in partitions {
                     self.assigned.remove(tp);
+                    self.begins.remove(tp);
                     self.positions.remove(tp);
                     self.committed.remove(tp);
                 }
                 // Not put: whoever gets the partition reads them again.
                 let assigned = &self.assigned;
-                Arc::make_mut(&mut self.batch)
-                    .retain(|raw| assigned.contains(&TopicPartition::new(raw.topic.clone(), raw.partition)));
+                self.batch.retain(|tp| assigned.contains(tp));
                 let shown: BTreeSet<String> = assigned.iter().map(ToString::to_string).collect();
                 self.context.status.retain_positions(|tp| shown.contains(tp));
                 self.consumer.acknowledge(&rebalance, &Offsets::new())?;
@@ -424,7 +368,14 @@ impl Running {
         }
         self.errors.flush(&self.context).await?;
         let started = Instant::now();
-        let confirmed = task.pre_commit(&self.positions).await?;
+        let confirmed = match task.pre_commit(&self.positions).await {
+            Ok(confirmed) => confirmed,
+            Err(error) if error.is_retriable() => return self.unconfirmed(error, mode).await,
+            Err(error) => return Err(error),
+        };
+        if std::mem::take(&mut self.rewound) {
+            self.context.status.clear_error();
+        }
         let mut offsets = TopicPartitionList::new();
         let mut changed = Vec::new();
         for (tp, offset) in confirmed {
@@ -467,6 +418,36 @@ impl Running {
                 tracing::warn!(%error, "Offsets were not committed.");
             }
         }
+        Ok(())
+    }
+
+    /// The task could not make durable what it was given, but may be able to later: it is given everything again that came
+    /// after the last commit. When it is about to let go, that is for whoever gets the partitions.
+    async fn unconfirmed(&mut self, error: Error, mode: CommitMode) -> Result<(), Error> {
+        self.context.status.counters.commit_failures.fetch_add(1, Relaxed);
+        if let CommitMode::Sync = mode {
+            tracing::warn!(%error, "The task did not confirm its last records; they will be read again.");
+            return Ok(());
+        }
+        tracing::warn!(%error, "The task did not confirm its records; they are read again from the last commit on.");
+        self.context.status.warn(&error);
+        self.rewound = true;
+        let mut back = TopicPartitionList::new();
+        for (tp, begin) in &self.begins {
+            let offset = Offset::Offset(*self.committed.get(tp).unwrap_or(begin));
+            back.add_partition_offset(&tp.topic, tp.partition, offset)
+                .map_err(|error| classify("Reading again", error, None))?;
+        }
+        let consumer = Arc::clone(&self.consumer);
+        let sought = self.context.blocking(move || consumer.0.seek_partitions(back, Duration::from_secs(10))).await?;
+        let sought = sought.map_err(|error| classify("Reading again", error, None))?;
+        for partition in sought.elements() {
+            partition.error().map_err(|error| classify("Reading again", error, None))?;
+        }
+        self.positions = self.committed.clone();
+        self.batch.clear();
+        self.retry = None;
+        self.hold_or_go_on();
         Ok(())
     }
 

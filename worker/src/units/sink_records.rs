@@ -30,6 +30,21 @@ pub(super) struct Raw {
 }
 
 impl Raw {
+    /// Its topic, partition and offset.
+    pub(super) fn place(&self) -> (Str, i32, i64) {
+        (self.topic.clone(), self.partition, self.offset)
+    }
+
+    /// Its topic and partition.
+    pub(super) fn topic_partition(&self) -> TopicPartition {
+        TopicPartition::new(self.topic.clone(), self.partition)
+    }
+
+    /// Bytes of its key and value.
+    pub(super) fn bytes(&self) -> usize {
+        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len)
+    }
+
     /// As it was, for the dead letter queue.
     pub(super) fn letter(&self) -> Letter {
         Letter {

@@ -26,7 +26,7 @@ use super::{
     acks::Token,
     delivery::{Delivery, Event, InFlight, Rejected},
     dlq::{DeadLetters, Letter},
-    errors::{ErrorHandler, Stage},
+    errors::{ErrorHandler, NoResult, Stage},
     settings::RecordSettings,
     source_offsets::{self, StoredOffsets},
     source_records::{self, Outgoing},
@@ -38,6 +38,9 @@ use crate::kafka::{
     errors::{DENIED, FENCED, TOO_LARGE, classify, code},
     offsets_writer::{OffsetsWriter, Target},
 };
+
+/// Transactional ids that are fenced at the same time.
+const FENCED_AT_ONCE: usize = 8;
 
 pub(super) async fn run(context: Context, mut task: Box<dyn SourceTask>) -> Result<(), Error> {
     // What only a person can mend fails before anything is opened.
@@ -109,30 +112,68 @@ fn producer(
     Ok((Arc::new(context.closing(producer)), in_flight))
 }
 
+/// A task's offsets.
+fn target(context: &Context, task: u32) -> Target {
+    let shared = &context.shared;
+    Target {
+        transactional_id: (!shared.clients.embedded).then(|| transactional_id(context, task)),
+        topic: source_offsets::topic(context),
+        connector: context.unit.name.clone(),
+        task,
+        timeout: shared.config.offset_flush_timeout(),
+    }
+}
+
+/// Fences tasks of an earlier plan: whatever of them still runs somewhere writes neither offsets nor, with exactly-once
+/// support, records any more.
+pub(super) async fn fence_off(context: &Context, tasks: &[u32]) -> Result<(), Error> {
+    context.await_kafka().await?;
+    let fence = |task: u32| {
+        let shared = Arc::clone(&context.shared);
+        let (config, target) = (Arc::clone(&context.config), target(context, task));
+        context.blocking(move || OffsetsWriter::fence_off(&shared.clients, &config, target))
+    };
+    for tasks in tasks.chunks(FENCED_AT_ONCE) {
+        for (fenced, task) in
+            futures::future::join_all(tasks.iter().map(|task| fence(*task))).await.into_iter().zip(tasks)
+        {
+            if fenced?? || context.shared.clients.embedded {
+                continue;
+            }
+            let id = transactional_id(context, *task);
+            if context.shared.config.exactly_once_sources() {
+                return Err(Error::config(format!(
+                    "Kafka denies the transactional id `{id}`, under which task {task} of the previous plan may still \
+                     write; allow Describe and Write on it"
+                )));
+            }
+            tracing::warn!(
+                task,
+                transactional_id = id,
+                "Kafka denies the transactional id: if the task of the previous plan still runs, its offsets are not fenced."
+            );
+        }
+    }
+    Ok(())
+}
+
 async fn claim(context: &Context) -> Result<Claim, Error> {
     // A record that Kafka refuses takes all of its transaction with it: nothing to tolerate.
-    let (producer, in_flight) = producer(context, false, Some(&transactional_id(context)))?;
+    let (producer, in_flight) = producer(context, false, Some(&transactional_id(context, context.task())))?;
     Claim::new(context, producer, in_flight).await
 }
 
 async fn open_writer(context: &Context) -> Result<Arc<Closing<OffsetsWriter>>, Error> {
     let shared = Arc::clone(&context.shared);
     let config = Arc::clone(&context.config);
-    let (name, task) = (context.unit.name.clone(), context.task());
-    let target = Target {
-        transactional_id: (!shared.clients.embedded).then(|| transactional_id(context)),
-        topic: source_offsets::topic(context),
-        connector: name,
-        task,
-        timeout: shared.config.offset_flush_timeout(),
-    };
+    let target = target(context, context.task());
     let writer = context.blocking(move || OffsetsWriter::open(&shared.clients, &config, target)).await??;
     Ok(Arc::new(context.closing(writer)))
 }
 
 /// Connect's own (KIP-618), so that each fences the other when a connector moves over.
-fn transactional_id(context: &Context) -> String {
-    format!("{}-{}-{}", context.shared.config.group_id, context.unit.name, context.task())
+fn transactional_id(context: &Context, task: u32) -> String {
+    format!("{}-{}-{task}", context.shared.config.group_id, context.unit.name)
 }
 
 fn topic_creation(context: &Context) -> Result<Option<TopicCreation>, Error> {
@@ -353,24 +394,28 @@ impl Running {
     async fn send_part(&mut self, records: Vec<Record>) -> Result<bool, Error> {
         let mut outgoing = Vec::with_capacity(records.len());
         let mut failure = None;
+        let mut stopping = false;
         let mut positions = Vec::with_capacity(records.len());
         // What an error needs is kept only where errors have consequences beyond failing the task.
         let keep = self.errors.policy.keeps_records();
         for record in records {
             let position = record.source.clone();
             let kept = keep.then(|| record.clone());
-            let mut converted = source_records::outgoing(&mut self.settings, record);
-            if let Some(kept) = &kept
-                && let Err(failed) = converted
-            {
-                let again = || source_records::outgoing(&mut self.settings, kept.clone());
-                converted = self.errors.retry(failed, again).await;
-            }
+            let converted = match source_records::outgoing(&mut self.settings, record) {
+                Err(failed) => {
+                    let kept = || kept.clone().expect("records are kept where attempts are repeated");
+                    let again = || source_records::outgoing(&mut self.settings, kept());
+                    self.errors.retry(failed, again).await
+                }
+                Ok(done) => Ok(done),
+            };
             let converted = match converted {
                 Ok(converted) => converted,
-                // Each of the others may take as long as a system that does not answer.
-                Err((_, error)) if error.is_retriable() && self.context.stop.is_cancelled() => return Ok(false),
-                Err((stage, error)) => {
+                Err(NoResult::Stopping) => {
+                    stopping = true;
+                    break;
+                }
+                Err(NoResult::Failed((stage, error))) => {
                     let letter = || kept.as_ref().map_or_else(Letter::default, source_records::letter);
                     if let Err(error) = self.errors.failed(stage, error, letter).await {
                         // As in Connect, the records before the bad one still go out.
@@ -393,7 +438,7 @@ impl Running {
             }
         }
         self.context.status.counters.active.store(self.in_flight.tracker.lock().pending() as u64, Relaxed);
-        failure.map_or(Ok(true), Err)
+        failure.map_or(Ok(!stopping), Err)
     }
 
     /// Records that Kafka refused, and that may be skipped.

@@ -33,12 +33,19 @@ pub struct Observed {
     pub errant: Mutex<Vec<String>>,
     /// How many conversions [`STUCK`] was asked for.
     pub conversions: Mutex<u32>,
+    /// How often a sink cannot make durable what it has, in a retriable way.
+    pub fail_flushes: Mutex<u32>,
+    /// What a sink confirms of an offset that it is asked for; nothing below 0. By default all of it.
+    pub confirm: Mutex<Option<Confirm>>,
 }
 
 pub fn observed(name: &str) -> Arc<Observed> {
     static ALL: LazyLock<Mutex<HashMap<String, Arc<Observed>>>> = LazyLock::new(Default::default);
     Arc::clone(ALL.lock().unwrap().entry(name.to_owned()).or_default())
 }
+
+/// What a sink confirms of an offset.
+pub type Confirm = fn(i64) -> i64;
 
 pub static COUNTER: Plugin = Plugin { class: "test.CounterSourceConnector", kind: Kind::Source };
 pub static COLLECTOR: Plugin = Plugin { class: "test.CollectorSinkConnector", kind: Kind::Sink };
@@ -91,7 +98,7 @@ impl ConnectorPlugin for Plugin {
 
     fn config_def(&self) -> &ConfigDef {
         static DEF: OnceLock<ConfigDef> = OnceLock::new();
-        DEF.get_or_init(ConfigDef::default)
+        DEF.get_or_init(|| ConfigDef::new().define_prefix("", "Any key."))
     }
 
     fn connector(&self) -> Box<dyn Connector> {
@@ -106,7 +113,7 @@ impl ConnectorPlugin for Plugin {
     }
 }
 
-/// Plans `tasks.max` tasks that differ in `part`; panics when asked to.
+/// Plans `tasks.max` tasks, or those of `plan`, that differ in `part`; panics when asked to.
 struct Plain(Option<RawConfig>);
 
 #[async_trait]
@@ -118,7 +125,8 @@ impl Connector for Plain {
     }
 
     async fn task_configs(&mut self, max: u32) -> Result<Vec<RawConfig>, Error> {
-        Ok((0..max).map(|part| [("part".to_owned(), part.to_string())].into()).collect())
+        let planned = self.0.as_ref().and_then(|config| config.get("plan")?.parse().ok());
+        Ok((0..planned.unwrap_or(max)).map(|part| [("part".to_owned(), part.to_string())].into()).collect())
     }
 }
 
@@ -244,7 +252,21 @@ impl SinkTask for Collector {
     }
 
     async fn flush(&mut self, _: &Offsets) -> Result<(), Error> {
+        let observed = observed(&self.name);
+        let mut left = observed.fail_flushes.lock().unwrap();
+        if *left > 0 {
+            *left -= 1;
+            return Err(Error::retriable("not durable yet"));
+        }
         Ok(())
+    }
+
+    async fn pre_commit(&mut self, offsets: &Offsets) -> Result<Offsets, Error> {
+        self.flush(offsets).await?;
+        let confirm = *observed(&self.name).confirm.lock().unwrap();
+        let confirmed = |offset: i64| confirm.map_or(offset, |confirm| confirm(offset));
+        let all = offsets.iter().map(|(tp, offset)| (tp.clone(), confirmed(*offset)));
+        Ok(all.filter(|(_, offset)| *offset >= 0).collect())
     }
 
     async fn stop(&mut self) {

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 pub mod connectors;
+pub mod flaky;
 pub mod original;
 pub mod process;
+pub mod quota;
 pub mod table;
 
 use std::{
@@ -14,9 +16,9 @@ use std::{
 
 use barnabas_connect::Registry;
 use barnabas_protocol::{
-    DesiredSet, Directive, Epoch, Hello, Report, TargetState, Unit, UnitReport, UnitState, directive::Body,
+    DesiredSet, Directive, Epoch, Fence, Hello, Report, TargetState, Unit, UnitReport, UnitState, directive::Body,
 };
-use barnabas_worker::{Worker, WorkerConfig};
+use barnabas_worker::{Worker, WorkerConfig, metrics};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -75,6 +77,7 @@ pub fn registry() -> Registry {
     registry.register(&connectors::COLLECTOR);
     registry.register_converter(&connectors::STUCK);
     registry.register(&table::TABLE);
+    registry.register_converter(&flaky::FLAKY);
     registry
 }
 
@@ -118,8 +121,16 @@ impl Driver {
             target: TargetState::Running.into(),
             tasks_max: 2,
             secrets: Vec::new(),
+            fence: None,
         };
         self.units.insert((name.into(), task), unit);
+        self.push();
+    }
+
+    /// Tells the connector unit to have tasks fenced.
+    pub fn fence(&mut self, name: &str, number: u64, tasks: &[u32]) {
+        let fence = Fence { number, tasks: tasks.to_vec() };
+        self.units.get_mut(&(name.to_owned(), None)).unwrap().fence = Some(fence);
         self.push();
     }
 
@@ -175,6 +186,19 @@ impl Driver {
 
     pub async fn until_gone(&self, name: &str) {
         self.until("the units to stop", |report| report.units.iter().all(|u| u.connector != name)).await;
+    }
+
+    /// A metric of one task, as Prometheus gets it.
+    pub fn metric(&self, name: &str, connector: &str) -> f64 {
+        let text = metrics::text(&metrics::registry(self.worker.clone())).unwrap();
+        let labels = format!("connector=\"{connector}\"");
+        let mut found = text.lines().filter_map(|line| {
+            let (labelled, value) = line.rsplit_once(' ')?;
+            let rest = labelled.strip_prefix(name)?;
+            let rest = rest.strip_prefix("_total").unwrap_or(rest);
+            (rest.starts_with('{') && rest.contains(&labels)).then(|| value.parse::<f64>().unwrap())
+        });
+        found.next_back().unwrap_or_else(|| panic!("no {name} of {connector}"))
     }
 
     pub async fn until_records(&self, name: &str, records: u64) {

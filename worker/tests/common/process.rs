@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
 };
 
 use barnabas_protocol::{DesiredSet, Epoch, TargetState, Unit};
@@ -25,6 +25,7 @@ pub fn prepare(folder: &Path, mut config: WorkerConfig, tasks: &[(&str, &[(&str,
         target: TargetState::Running.into(),
         tasks_max: 1,
         secrets: Vec::new(),
+        fence: None,
     };
     let units = tasks.iter().map(unit).collect();
     StateDir::open(config.state_dir.as_deref().unwrap())
@@ -42,11 +43,17 @@ impl Process {
         let child = Command::new(env!("CARGO_BIN_EXE_barnabas-worker"))
             .args(["run", "--log-format", "text", "--config"])
             .arg(folder.join("worker.yaml"))
+            .stdin(Stdio::piped())
             .stderr(log)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
         Self(child, folder.join("log"))
+    }
+
+    /// What is written there, a FileStream source without a file reads; once.
+    pub fn input(&mut self) -> ChildStdin {
+        self.0.stdin.take().unwrap()
     }
 
     /// The most memory that it ever had, MiB.

@@ -23,7 +23,7 @@ impl ConnectorPlugin for Plugin {
 
     fn config_def(&self) -> &ConfigDef {
         static DEF: std::sync::OnceLock<ConfigDef> = std::sync::OnceLock::new();
-        DEF.get_or_init(ConfigDef::default)
+        DEF.get_or_init(|| ConfigDef::new().define_prefix("", "Any key."))
     }
 
     fn connector(&self) -> Box<dyn Connector> {
