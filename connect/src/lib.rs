@@ -22,7 +22,7 @@
 //! | [`plugin`], [`registry`] | the traits to implement, and where they are found by class name |
 //! | [`converter`], [`header_converter`], [`json`] | between Connect data and bytes |
 //! | [`transform`], [`predicate`] | single message transforms |
-//! | [`regex`], [`java`] | what Java does, where Connect's behaviour depends on it |
+//! | [`regex`], [`java`], [`jaas`] | what Java does, where Connect's behaviour depends on it |
 //! | [`error`] | errors that say whether they are retriable |
 //! | [`secrets`] | hides secret values in text that is about to be shown |
 
@@ -31,6 +31,7 @@ pub mod connector_config;
 pub mod converter;
 pub mod error;
 pub mod header_converter;
+pub mod jaas;
 pub mod java;
 pub mod json;
 pub mod offsets;

@@ -26,16 +26,6 @@ impl Key for u32 {
     }
 }
 
-impl Key for (u32, Vec<usize>) {
-    fn is(&self, other: &Self) -> bool {
-        self == other
-    }
-
-    fn equals(&self, other: &Self) -> bool {
-        self == other
-    }
-}
-
 impl Key for Option<SchemaRef> {
     fn is(&self, other: &Self) -> bool {
         match (self, other) {

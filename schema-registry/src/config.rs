@@ -1,6 +1,8 @@
 //! The keys that all three converters have: where the registry is, and how schemas are looked up and registered.
 
+mod access;
 mod keys;
+pub mod refused;
 
 use std::time::Duration;
 
@@ -8,16 +10,21 @@ use barnabas_connect::config::Password;
 use barnabas_connect::{Config, ConfigDef, ConfigError};
 
 use crate::subject::Strategy;
+use keys::effective;
 
-pub use keys::{data_keys, flag, registry_keys};
+pub use keys::{PREFIX, client_keys, data_keys, flag};
 
 /// Where the registry is and how to talk to it.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     /// In the order of preference.
     pub urls: Vec<Url>,
+    /// `schema.registry.url.randomize`: begin with any of them.
+    pub randomize: bool,
     /// Who we are.
     pub credentials: Credentials,
+    /// What else each request carries.
+    pub headers: Vec<(String, Password)>,
     /// Whom we trust.
     pub tls: TlsSettings,
     /// `http://host:port`
@@ -26,6 +33,8 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// To wait for an answer.
     pub read_timeout: Duration,
+    /// For all that one conversion asks, with retries and other URLs.
+    pub total_timeout: Duration,
     /// How often a failed request is tried again.
     pub retries: u32,
     /// Before the first retry; it doubles.
@@ -34,6 +43,8 @@ pub struct ClientConfig {
     pub retry_wait_max: Duration,
     /// `normalize.schemas`
     pub normalize: bool,
+    /// `propagate.schema.tags`
+    pub propagate_tags: bool,
 }
 
 /// One of the URLs, with what must not be shown apart.
@@ -48,14 +59,29 @@ pub struct Url {
 /// What a request carries in its `Authorization`.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// Nothing.
-    None,
-    /// Basic, with what is in the URL.
+    /// Basic, with what is in the URL, if anything is.
     Url,
     /// Basic: `user:password`.
     Basic(Password),
     /// A bearer token.
     Bearer(Password),
+    /// A bearer token that an issuer gives out.
+    OAuth(Issuer),
+}
+
+/// An OAuth server that gives out tokens to a client that knows its own secret.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// Its token endpoint.
+    pub url: Url,
+    /// Who we are.
+    pub client_id: String,
+    /// How we prove it.
+    pub client_secret: Password,
+    /// What the token is for.
+    pub scope: Option<String>,
+    /// How long before its end a token is renewed.
+    pub expiry_buffer: Duration,
 }
 
 /// Whom we trust, and who we are, in PEM.
@@ -96,34 +122,47 @@ impl PemSource {
     }
 }
 
+/// Which schema of a subject values are written with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// `auto.register.schemas`: their own, which is registered.
+    Register,
+    /// `use.schema.id`
+    Id(u32),
+    /// `use.latest.with.metadata`: the newest that has these properties.
+    Metadata(Vec<(String, String)>),
+    /// `use.latest.version`
+    Latest,
+    /// Their own, which has to be there.
+    Lookup,
+}
+
 /// How a converter finds the number of a schema that it writes, and what it keeps.
 #[derive(Clone, Debug)]
 pub struct SerdeConfig {
     /// The registry.
     pub client: ClientConfig,
-    /// `auto.register.schemas`
-    pub auto_register: bool,
-    /// `use.schema.id`; none when it is negative.
-    pub use_schema_id: Option<u32>,
-    /// `use.latest.version`
-    pub use_latest: bool,
+    /// Which schema values are written with.
+    pub write_with: Choice,
     /// `latest.compatibility.strict`, or `id.compatibility.strict` where an id is set.
     pub strict: bool,
     /// How the subject is named.
     pub strategy: Strategy,
     /// The largest number of schemas that are kept for a topic in each direction.
     pub cache_size: usize,
-    /// How long the latest version is taken for the latest.
-    pub latest_ttl: Option<Duration>,
+    /// Of those, the largest number of newest ones.
+    latest_cache_size: usize,
+    /// How long the newest version is taken for the newest.
+    latest_ttl: Option<Duration>,
 }
 
 impl SerdeConfig {
-    /// From a configuration that [`registry_keys`] has parsed.
+    /// From a configuration that [`with_registry`] has defined.
     pub fn new(config: &Config, is_key: bool) -> Result<Self, Vec<ConfigError>> {
         let mut errors = Vec::new();
         let mut urls = Vec::new();
         for text in config.list("schema.registry.url") {
-            match url(text) {
+            match access::url("schema.registry.url", text) {
                 Ok(url) => urls.push(url),
                 Err(error) => errors.push(error),
             }
@@ -131,174 +170,86 @@ impl SerdeConfig {
         if urls.is_empty() && errors.is_empty() {
             errors.push(ConfigError::invalid("schema.registry.url", "", "at least one URL is needed."));
         }
-        let credentials = credentials(config).map_err(|error| errors.push(error)).unwrap_or(Credentials::None);
-        let tls = tls(config).map_err(|error| errors.push(error)).unwrap_or_default();
+        let credentials = access::credentials(config).map_err(|error| errors.push(error)).unwrap_or(Credentials::Url);
+        let headers = access::headers(config).map_err(|error| errors.push(error)).unwrap_or_default();
+        let tls = access::tls(config).map_err(|error| errors.push(error)).unwrap_or_default();
+        let write_with = choice(config).map_err(|error| errors.push(error)).unwrap_or(Choice::Register);
         if !errors.is_empty() {
             return Err(errors);
         }
-        let millis = |key: &str| Duration::from_millis(u64::try_from(config.int(key)).unwrap_or(0));
-        let proxy = config.opt_string("proxy.host").filter(|host| !host.is_empty());
+        let int = |key: &str| config.int(&effective(config, key));
+        let millis = |key: &str| Duration::from_millis(u64::try_from(int(key)).unwrap_or(0));
         let size = |key: &str| usize::try_from(config.int(key)).unwrap_or(0);
-        let use_schema_id = u32::try_from(config.int("use.schema.id")).ok();
+        let proxy = config.opt_string(&effective(config, "proxy.host")).filter(|host| !host.is_empty());
         let strategy = if is_key { "key.subject.name.strategy" } else { "value.subject.name.strategy" };
         Ok(Self {
             client: ClientConfig {
                 urls,
+                randomize: config.boolean("schema.registry.url.randomize"),
                 credentials,
+                headers,
                 tls,
-                proxy: proxy.map(|host| format!("http://{host}:{}", config.int("proxy.port"))),
+                proxy: proxy.map(|host| format!("http://{host}:{}", int("proxy.port"))),
                 connect_timeout: millis("http.connect.timeout.ms"),
                 read_timeout: millis("http.read.timeout.ms"),
-                retries: u32::try_from(config.int("max.retries")).unwrap_or(0),
+                total_timeout: millis("http.total.timeout.ms"),
+                retries: u32::try_from(int("max.retries")).unwrap_or(0),
                 retry_wait: millis("retries.wait.ms"),
                 retry_wait_max: millis("retries.max.wait.ms"),
                 normalize: config.boolean("normalize.schemas"),
+                propagate_tags: config.boolean("propagate.schema.tags"),
             },
-            auto_register: config.boolean("auto.register.schemas"),
-            use_schema_id,
-            use_latest: config.boolean("use.latest.version"),
-            strict: config.boolean(match use_schema_id {
-                Some(_) => "id.compatibility.strict",
-                None => "latest.compatibility.strict",
+            strict: config.boolean(match write_with {
+                Choice::Id(_) => "id.compatibility.strict",
+                _ => "latest.compatibility.strict",
             }),
+            write_with,
             strategy: Strategy::find(config.class(strategy)).unwrap_or_default(),
             cache_size: size("schemas.cache.config").min(size("max.schemas.per.subject")),
+            latest_cache_size: size("latest.cache.size"),
             latest_ttl: u64::try_from(config.long("latest.cache.ttl.sec")).ok().map(Duration::from_secs),
         })
     }
-}
 
-/// Splits a URL. What is in front of `@` may be a password, and is in no message.
-fn url(text: &str) -> Result<Url, ConfigError> {
-    let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")) else {
-        let shown = text.rsplit('@').next().unwrap_or(text);
-        return Err(ConfigError::invalid("schema.registry.url", shown, "a URL begins with http:// or https://."));
-    };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let (user, host) = match authority.rsplit_once('@') {
-        Some((user, host)) => (Some(user), host),
-        None => (None, authority),
-    };
-    if host.is_empty() {
-        let shown = format!("{scheme}://{host}{path}");
-        return Err(ConfigError::invalid("schema.registry.url", &shown, "the URL names no host."));
+    /// Whether values are written with a schema that another may take the place of.
+    fn follows_latest(&self) -> bool {
+        matches!(self.write_with, Choice::Latest | Choice::Metadata(_))
     }
-    Ok(Url {
-        base: format!("{scheme}://{host}{}", path.trim_end_matches('/')),
-        user_info: user.map(|user| Password::new(decode(user))),
-    })
-}
 
-fn decode(text: &str) -> String {
-    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
-    while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match hex {
-            Some(byte) if bytes[at] == b'%' => {
-                out.push(byte);
-                at += 3;
-            }
-            _ => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
+    /// How many schemas that values are written with are kept for a topic.
+    pub fn write_cache_size(&self) -> usize {
+        if self.follows_latest() { self.cache_size.min(self.latest_cache_size) } else { self.cache_size }
     }
-    String::from_utf8_lossy(&out).into_owned()
-}
 
-fn secret<'a>(config: &'a Config, keys: &[&'static str]) -> Option<&'a Password> {
-    keys.iter().find_map(|key| config.opt_password(key).filter(|secret| !secret.expose().is_empty()))
-}
-
-fn credentials(config: &Config) -> Result<Credentials, ConfigError> {
-    let token = secret(config, &["bearer.auth.token"]);
-    match (config.opt_string("bearer.auth.credentials.source"), token) {
-        (Some("STATIC_TOKEN"), None) => return Err(ConfigError::missing("bearer.auth.token")),
-        (_, Some(token)) => return Ok(Credentials::Bearer(token.clone())),
-        _ => {}
-    }
-    match config.string("basic.auth.credentials.source") {
-        "USER_INFO" => secret(config, &["schema.registry.basic.auth.user.info", "basic.auth.user.info"])
-            .map(|user| Credentials::Basic(user.clone()))
-            .ok_or_else(|| ConfigError::missing("basic.auth.user.info")),
-        _ => Ok(Credentials::Url),
+    /// How long a schema serves that values are written with; for ever by default.
+    pub fn write_ttl(&self) -> Option<Duration> {
+        self.latest_ttl.filter(|_| self.follows_latest())
     }
 }
 
-fn tls(config: &Config) -> Result<TlsSettings, ConfigError> {
-    let text = |key: &'static str| config.opt_string(key).filter(|text| !text.trim().is_empty());
-    let source = |kind: &'static str, location: &'static str, inline: Option<PemSource>| {
-        let file = text(location).map(|path| PemSource::File { key: location, path: path.to_owned() });
-        let found = file.or(inline);
-        let store = text(kind).unwrap_or("JKS");
-        match found {
-            Some(_) if !store.eq_ignore_ascii_case("PEM") => Err(ConfigError::invalid(
-                kind,
-                store,
-                "only PEM is supported, and has to be said. A JKS store becomes PEM with `keytool -importkeystore -srckeystore STORE.jks \
-                 -destkeystore STORE.p12 -deststoretype PKCS12` and `openssl pkcs12 -in STORE.p12 -nodes -out STORE.pem`.",
-            )),
-            found => Ok(found),
-        }
-    };
-    let certificates = text("schema.registry.ssl.truststore.certificates")
-        .map(|pem| PemSource::Text { key: "schema.registry.ssl.truststore.certificates", text: Password::new(pem) });
-    let key = secret(config, &["schema.registry.ssl.keystore.key"]);
-    let identity = key.map(|key| PemSource::Text {
-        key: "schema.registry.ssl.keystore.key",
-        text: Password::new(format!(
-            "{}\n{}",
-            key.expose(),
-            text("schema.registry.ssl.keystore.certificate.chain").unwrap_or_default()
-        )),
-    });
-    Ok(TlsSettings {
-        trust: source("schema.registry.ssl.truststore.type", "schema.registry.ssl.truststore.location", certificates)?,
-        identity: source("schema.registry.ssl.keystore.type", "schema.registry.ssl.keystore.location", identity)?,
-    })
+/// In the original's order of precedence.
+fn choice(config: &Config) -> Result<Choice, ConfigError> {
+    if config.boolean("auto.register.schemas") {
+        return Ok(Choice::Register);
+    }
+    if let Ok(id) = u32::try_from(config.int("use.schema.id")) {
+        return Ok(Choice::Id(id));
+    }
+    const METADATA: &str = "use.latest.with.metadata";
+    if let Some(text) = config.opt_string(METADATA).filter(|text| !text.is_empty()) {
+        let pair = |pair: &str| {
+            let (key, value) = pair.split_once('=').filter(|(key, _)| !key.trim().is_empty())?;
+            Some((key.trim().to_owned(), value.trim().to_owned()))
+        };
+        let pairs = text.split(',').map(pair).collect::<Option<_>>();
+        return pairs
+            .map(Choice::Metadata)
+            .ok_or_else(|| ConfigError::invalid(METADATA, text, "write property=value, with commas between several."));
+    }
+    Ok(if config.boolean("use.latest.version") { Choice::Latest } else { Choice::Lookup })
 }
 
 /// All keys of a converter.
 pub fn with_registry(own: ConfigDef) -> ConfigDef {
-    registry_keys().merge(&own)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use barnabas_connect::RawConfig;
-
-    use super::*;
-
-    fn parse(entries: &[(&str, &str)]) -> Result<SerdeConfig, Vec<ConfigError>> {
-        let raw: RawConfig = entries.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        SerdeConfig::new(&with_registry(data_keys()).parse(&raw)?, false)
-    }
-
-    fn message(entries: &[(&str, &str)]) -> String {
-        parse(entries).unwrap_err()[0].message.clone()
-    }
-
-    #[test]
-    fn user_and_password_leave_the_url() {
-        let config = parse(&[("schema.registry.url", "https://ann:s%40cret@a:81/x/, http://b")]).unwrap();
-        let [one, two] = &config.client.urls[..] else { panic!("{config:?}") };
-        assert_eq!((one.base.as_str(), two.base.as_str()), ("https://a:81/x", "http://b"));
-        assert_eq!(one.user_info.as_ref().unwrap().expose(), "ann:s@cret");
-        assert!(!format!("{config:?}").contains("cret"));
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused_with_the_way_out() {
-        let url = ("schema.registry.url", "http://a");
-        assert!(message(&[]).contains("schema.registry.url"));
-        assert!(!message(&[("schema.registry.url", "ftp://u:secret@a")]).contains("secret"));
-        assert!(message(&[url, ("basic.auth.credentials.source", "SASL_INHERIT")]).contains("USER_INFO"));
-        assert!(message(&[url, ("basic.auth.credentials.source", "USER_INFO")]).contains("basic.auth.user.info"));
-        let jks = message(&[url, ("schema.registry.ssl.truststore.location", "/x.jks")]);
-        assert!(jks.contains("keytool") && jks.contains("schema.registry.ssl.truststore.type"), "{jks}");
-        assert!(message(&[url, ("value.subject.name.strategy", "com.example.Mine")]).contains("TopicNameStrategy"));
-    }
+    refused::define(keys::registry_keys(), refused::COMMON).merge(&own)
 }

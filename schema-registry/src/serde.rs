@@ -2,18 +2,18 @@
 
 use barnabas_connect::{Error, Result};
 
-use crate::client::{Client, SchemaText, SchemaType};
-use crate::config::SerdeConfig;
+use crate::client::{Client, Deadline, Registered, SchemaText, SchemaType};
+use crate::config::{Choice, SerdeConfig};
 
 /// The byte that each message begins with; the id of its schema follows, big-endian.
 pub const MAGIC: u8 = 0;
 /// How long both are.
 pub const HEADER: usize = 5;
 
-/// Splits a message into the id of its schema and the rest.
-pub fn split(bytes: &[u8]) -> Result<(u32, &[u8])> {
-    match bytes {
-        [MAGIC, a, b, c, d, rest @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), rest)),
+/// The id of the schema of a message.
+pub fn id(message: &[u8]) -> Result<u32> {
+    match message {
+        [MAGIC, a, b, c, d, ..] => Ok(u32::from_be_bytes([*a, *b, *c, *d])),
         [MAGIC, ..] => Err(Error::data("Invalid schema id in payload: the message is shorter than an id.")),
         [] => Err(Error::data("Unknown magic byte! The message is empty.")),
         [magic, ..] => Err(Error::data(format!(
@@ -22,10 +22,23 @@ pub fn split(bytes: &[u8]) -> Result<(u32, &[u8])> {
     }
 }
 
-/// Begins a message.
+/// What a message begins with.
 pub fn header(id: u32) -> [u8; HEADER] {
     let [a, b, c, d] = id.to_be_bytes();
     [MAGIC, a, b, c, d]
+}
+
+/// Begins a message.
+pub fn begin(id: u32) -> Vec<u8> {
+    let mut message = Vec::with_capacity(256);
+    message.extend_from_slice(&header(id));
+    message
+}
+
+/// A schema of the registry that values cannot be written with.
+pub fn unfit(id: u32, error: &Error) -> Error {
+    Error::data(format!("Schema {id} of the registry does not fit the data: {}", error.message()))
+        .with_reason("IncompatibleSchema")
 }
 
 /// The schema that a value is written with.
@@ -35,7 +48,7 @@ pub enum WriteWith {
         /// Its id.
         id: u32,
     },
-    /// One that the registry has (`use.latest.version`, `use.schema.id`).
+    /// One that the registry has (`use.schema.id`, `use.latest.with.metadata`, `use.latest.version`).
     Theirs {
         /// Its id.
         id: u32,
@@ -46,8 +59,8 @@ pub enum WriteWith {
 
 /// A converter's view of the registry.
 pub struct Serde {
-    pub client: Client,
     pub config: SerdeConfig,
+    client: Client,
     is_key: bool,
     ty: SchemaType,
 }
@@ -57,42 +70,9 @@ impl Serde {
         Self { client: Client::new(&config.client, ty), config, is_key, ty }
     }
 
-    /// How long the answer of [`Serde::writing`] holds.
-    pub fn write_ttl(&self) -> Option<std::time::Duration> {
-        let latest = !self.config.auto_register && self.config.use_schema_id.is_none() && self.config.use_latest;
-        self.config.latest_ttl.filter(|_| latest)
-    }
-
-    /// Finds or registers the schema of a value. `record` is the schema's full name, if it has one.
-    pub fn writing(&self, topic: &str, record: Option<&str>, own: &SchemaText) -> Result<WriteWith> {
-        let subject = self.config.strategy.subject(topic, self.is_key, record)?;
-        if self.config.auto_register {
-            return Ok(WriteWith::Own { id: self.client.register(&subject, own)? });
-        }
-        if let Some(id) = self.config.use_schema_id {
-            return Ok(WriteWith::Theirs { id, text: self.client.by_id(id, Some(&subject))? });
-        }
-        if self.config.use_latest {
-            let latest = self.client.latest(&subject)?;
-            return Ok(WriteWith::Theirs { id: latest.id, text: latest.text });
-        }
-        Ok(WriteWith::Own { id: self.client.lookup(&subject, own)?.id })
-    }
-
-    /// The schema of a message.
-    pub fn reading(&self, topic: &str, id: u32) -> Result<SchemaText> {
-        self.client.by_id(id, self.config.strategy.of_topic(topic, self.is_key).as_deref())
-    }
-
-    /// The version of a schema in its subject, which is the version of the Connect schema. A schema that is not under the
-    /// subject, because another topic's was copied, has none.
-    pub fn version(&self, topic: &str, record: Option<&str>, text: &SchemaText) -> Result<Option<i32>> {
-        let subject = self.config.strategy.subject(topic, self.is_key, record)?;
-        match self.client.lookup(&subject, text) {
-            Ok(found) => Ok(found.version),
-            Err(error) if error.reason() == "SchemaNotFound" => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// Begins what one conversion asks.
+    pub fn asking(&self) -> Asking<'_> {
+        Asking { serde: self, deadline: Deadline::after(self.config.client.total_timeout) }
     }
 
     /// What the converters say about a value that cannot be written.
@@ -113,5 +93,54 @@ impl Serde {
         };
         let message = format!("Failed to {what} {ty} {of}: {}", error.message());
         Error::new(error.code(), message).with_reason(error.reason()).with_source(error)
+    }
+}
+
+/// What one conversion asks the registry: all of it together has to end by one deadline, because the task waits for it.
+pub struct Asking<'a> {
+    serde: &'a Serde,
+    deadline: Deadline,
+}
+
+impl Asking<'_> {
+    /// Finds or registers the schema of a value. `record` is the schema's full name, if it has one.
+    pub fn writing(&self, topic: &str, record: Option<&str>, own: &SchemaText) -> Result<WriteWith> {
+        let Serde { config, client, .. } = self.serde;
+        let subject = self.subject(topic, record)?;
+        let theirs = |Registered { id, text, .. }| WriteWith::Theirs { id, text };
+        match &config.write_with {
+            Choice::Register => Ok(WriteWith::Own { id: client.register(self.deadline, &subject, own)? }),
+            Choice::Id(id) => {
+                Ok(WriteWith::Theirs { id: *id, text: client.by_id(self.deadline, *id, Some(&subject))? })
+            }
+            Choice::Metadata(wanted) => client.latest_with(self.deadline, &subject, wanted).map(theirs),
+            Choice::Latest => client.latest(self.deadline, &subject).map(theirs),
+            Choice::Lookup => Ok(WriteWith::Own { id: client.lookup(self.deadline, &subject, own)?.id }),
+        }
+    }
+
+    /// The schema of a message.
+    pub fn reading(&self, topic: &str, id: u32) -> Result<SchemaText> {
+        let subject = self.serde.config.strategy.of_topic(topic, self.serde.is_key);
+        self.serde.client.by_id(self.deadline, id, subject.as_deref())
+    }
+
+    /// The schemas that a schema refers to, by the names that it uses.
+    pub fn references(&self, text: &SchemaText) -> Result<Vec<(String, String)>> {
+        self.serde.client.references(self.deadline, text)
+    }
+
+    /// The version of a schema in its subject, which is the version of the Connect schema. A schema that is not under the
+    /// subject, because another topic's was copied, has none.
+    pub fn version(&self, topic: &str, record: Option<&str>, text: &SchemaText) -> Result<Option<i32>> {
+        match self.serde.client.lookup(self.deadline, &self.subject(topic, record)?, text) {
+            Ok(found) => Ok(found.version),
+            Err(error) if error.reason() == "SchemaNotFound" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn subject(&self, topic: &str, record: Option<&str>) -> Result<String> {
+        self.serde.config.strategy.subject(topic, self.serde.is_key, record)
     }
 }

@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use barnabas_connect::{
     Converter, Data, Decimal, Error, ErrorCode, Map, Schema, SchemaBuilder, SchemaRef, Struct, Value,
@@ -225,7 +226,7 @@ fn credentials_are_sent() {
     let registry = FakeRegistry::start();
     let with = |extra: &[(&str, &str)]| {
         write(&registry.converter(AVRO, extra), &row()).unwrap();
-        registry.state.lock().unwrap().authorizations.pop().unwrap()
+        registry.state.lock().unwrap().headers.remove("Authorization")
     };
     assert_eq!(with(&[]), None);
     let user = [("basic.auth.credentials.source", "USER_INFO"), ("basic.auth.user.info", "ann:secret")];
@@ -234,6 +235,201 @@ fn credentials_are_sent() {
     assert_eq!(with(&token).unwrap(), "Bearer abc");
     let url = registry.url.replace("http://", "http://ann:secret@");
     assert_eq!(with(&[("schema.registry.url", &url)]).unwrap(), "Basic YW5uOnNlY3JldA==");
+}
+
+#[test]
+fn headers_are_sent() {
+    let registry = FakeRegistry::start();
+    let extra = [
+        ("request.header.X-Own", "1"),
+        ("bearer.auth.logical.cluster", "lsrc-1"),
+        ("bearer.auth.identity.pool.id", "p"),
+    ];
+    write(&registry.converter(AVRO, &extra), &row()).unwrap();
+    let headers = registry.state.lock().unwrap().headers.clone();
+    let value = |name| headers.get(name).map(String::as_str);
+    assert_eq!(
+        [value("X-Own"), value("target-sr-cluster"), value("Confluent-Identity-Pool-Id")],
+        [Some("1"), Some("lsrc-1"), Some("p")]
+    );
+}
+
+/// An issuer whose tokens are `t1`, `t2`, ...; what it was asked.
+fn issuer(life: u64) -> (String, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let url = support::http::serve(None, move |request| {
+        let mut seen = seen.lock().unwrap();
+        let form = String::from_utf8(request.body.clone()).unwrap();
+        seen.push(format!("{} {form}", request.header("Authorization").unwrap_or_default()));
+        // me:secret
+        if request.header("Authorization") != Some("Basic bWU6c2VjcmV0") {
+            return (401, br#"{"error":"invalid_client","error_description":"no such client"}"#.to_vec());
+        }
+        (200, json!({"access_token": format!("t{}", seen.len()), "expires_in": life}).to_string().into_bytes())
+    });
+    (url, asked)
+}
+
+#[test]
+fn a_token_of_an_issuer_is_used_until_it_is_refused() {
+    let registry = FakeRegistry::start();
+    let (url, asked) = issuer(3600);
+    let oauth = |secret| {
+        let extra = [
+            ("bearer.auth.credentials.source", "OAUTHBEARER"),
+            ("bearer.auth.issuer.endpoint.url", url.as_str()),
+            ("bearer.auth.client.id", "me"),
+            ("bearer.auth.client.secret", secret),
+            ("bearer.auth.scope", "a b"),
+        ];
+        registry.converter(AVRO, &extra)
+    };
+    registry.state.lock().unwrap().admit = Some("Bearer t1".to_owned());
+    let converter = oauth("secret");
+    let bytes = write(&converter, &row()).unwrap();
+    read(&converter, &bytes).unwrap();
+    assert_eq!(*asked.lock().unwrap(), ["Basic bWU6c2VjcmV0 grant_type=client_credentials&scope=a%20b"]);
+
+    registry.state.lock().unwrap().admit = Some("Bearer t2".to_owned());
+    let other = |topic: &str| converter.from_connect(topic, &mut Vec::new(), &row());
+    assert_eq!(other("u").unwrap_err().reason(), "SchemaRegistryDenied");
+    other("u").unwrap();
+    assert_eq!(asked.lock().unwrap().len(), 2);
+
+    let error = write(&oauth("topsecret"), &row()).unwrap_err();
+    assert_eq!((error.code(), error.reason()), (ErrorCode::Config, "SchemaRegistryDenied"));
+    assert!(error.message().contains("no such client") && !error.trace().contains("topsecret"), "{error}");
+}
+
+#[test]
+fn a_token_at_its_end_is_renewed() {
+    let registry = FakeRegistry::start();
+    let (url, asked) = issuer(0);
+    let extra = [
+        ("schema.registry.bearer.auth.credentials.source", "OAUTHBEARER"),
+        ("bearer.auth.issuer.endpoint.url", url.as_str()),
+        ("bearer.auth.client.id", "me"),
+        ("bearer.auth.client.secret", "secret"),
+    ];
+    let converter = registry.converter(AVRO, &extra);
+    let bytes = write(&converter, &row()).unwrap();
+    read(&converter, &bytes).unwrap();
+    // One for each request.
+    assert_eq!(asked.lock().unwrap().len(), registry.requests().len());
+    assert_eq!(registry.state.lock().unwrap().headers["Authorization"], "Bearer t3");
+}
+
+/// What a conversion says that the registry must not hold up for ever; far from the minutes of the other timeouts.
+fn ends(converter: Arc<dyn Converter>) -> Result<Bytes, Error> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(write(&converter, &row())));
+    receiver.recv_timeout(Duration::from_secs(50)).expect("the conversion ends")
+}
+
+#[test]
+fn a_registry_that_never_answers_holds_nobody_up() {
+    // All other timeouts and retries are those by default: four times a minute, and for each of the URLs.
+    let urls = format!("{},{}", support::http::silent(), support::http::silent());
+    let error = ends(converter(AVRO, &[("schema.registry.url", &urls), ("http.total.timeout.ms", "500")])).unwrap_err();
+    assert_eq!((error.code(), error.reason()), (ErrorCode::Retriable, "SchemaRegistryUnreachable"));
+    assert!(error.message().contains("http.total.timeout.ms is 500"), "{error}");
+
+    let issuer = support::http::silent();
+    let oauth = [
+        ("bearer.auth.credentials.source", "OAUTHBEARER"),
+        ("bearer.auth.issuer.endpoint.url", issuer.as_str()),
+        ("bearer.auth.client.id", "me"),
+        ("bearer.auth.client.secret", "secret"),
+        ("http.total.timeout.ms", "500"),
+    ];
+    let registry = FakeRegistry::start();
+    assert_eq!(ends(registry.converter(AVRO, &oauth)).unwrap_err().code(), ErrorCode::Retriable);
+    assert!(registry.requests().is_empty());
+}
+
+#[test]
+fn a_url_that_never_answers_leaves_time_for_the_next() {
+    let registry = FakeRegistry::start();
+    let urls = format!("{},{}", support::http::silent(), registry.url);
+    let converter = converter(AVRO, &[("schema.registry.url", &urls), ("http.total.timeout.ms", "1000")]);
+    ends(Arc::clone(&converter)).unwrap();
+    // From now on the one that answered comes first.
+    let other = converter.from_connect("u", &mut Vec::new(), &row());
+    assert!(other.is_ok(), "{other:?}");
+}
+
+#[test]
+fn the_latest_version_may_be_chosen_by_its_metadata() {
+    let registry = FakeRegistry::start();
+    let version = |app: &str, extra: &str| {
+        let fields = format!(r#"[{{"name":"a","type":"int"}}{extra}]"#);
+        json!({"schema": format!(r#"{{"type":"record","name":"Row","fields":{fields}}}"#), "metadata": {"properties": {"app": app}}})
+    };
+    let first = registry.register("t-value", version("v1", ""));
+    registry.register("t-value", version("v2", r#",{"name":"b","type":"int","default":9}"#));
+    let with = |app: &str| {
+        let extra =
+            [("auto.register.schemas", "false"), ("use.latest.with.metadata", app), ("use.latest.version", "true")];
+        registry.converter(AVRO, &extra)
+    };
+    let schema = SchemaBuilder::structure().name("Row").field("a", Schema::int32()).build().unwrap();
+    let data = Data::new(schema.clone(), Struct::from_values(schema, vec![Value::Int32(1)]));
+    assert_eq!(write(&with("app=v1"), &data).unwrap()[..5], [0, 0, 0, 0, first as u8]);
+    assert_eq!(registry.requests(), ["GET /subjects/t-value/metadata?key=app&value=v1&deleted=true"]);
+    let error = write(&with("app=v3"), &data).unwrap_err();
+    assert_eq!(error.reason(), "SchemaNotFound");
+    assert!(error.message().contains("Subject t-value"), "{error}");
+}
+
+#[test]
+fn a_schema_with_rules_is_refused() {
+    let registry = FakeRegistry::start();
+    let contract = |disabled: bool| {
+        let rules = json!({"domainRules": [{"name": "encryptPin", "kind": "TRANSFORM", "disabled": disabled}], "migrationRules": null});
+        registry.register("t-value", json!({"schema": r#"{"type":"int"}"#, "ruleSet": rules}))
+    };
+    let message = |id: u32| Bytes::from([&[0][..], &id.to_be_bytes(), &[2]].concat());
+    let error = read(&registry.converter(AVRO, &[]), &message(contract(false))).unwrap_err();
+    assert_eq!((error.code(), error.reason()), (ErrorCode::Data, "UnsupportedSchema"));
+    assert!(error.message().contains("encryptPin"), "{error}");
+    let back = read(&registry.converter(AVRO, &[]), &message(contract(true))).unwrap();
+    assert_eq!(back.value, Value::Int32(1));
+}
+
+#[test]
+fn what_follows_an_avro_value_may_be_an_error() {
+    let registry = FakeRegistry::start();
+    registry.register("t-value", json!({"schema": r#"{"type":"int"}"#}));
+    let message = Bytes::from_static(&[0, 0, 0, 0, 1, 2, 7, 7]);
+    assert_eq!(read(&registry.converter(AVRO, &[]), &message).unwrap().value, Value::Int32(1));
+    let strict = registry.converter(AVRO, &[("avro.fail.on.trailing.data", "true")]);
+    assert!(read(&strict, &message).unwrap_err().message().contains("2 bytes behind"));
+    assert!(read(&strict, &message.slice(..6)).is_ok());
+}
+
+#[test]
+fn json_may_be_checked_against_its_schema() {
+    let registry = FakeRegistry::start();
+    let small = json!({"type": "object", "properties": {"n": {"$ref": "n.json"}}}).to_string();
+    registry.register("n", json!({"schemaType": "JSON", "schema": r#"{"type":"integer","maximum":3}"#}));
+    let references = json!([{"name": "n.json", "subject": "n", "version": 1}]);
+    registry.register("t-value", json!({"schemaType": "JSON", "schema": small, "references": references}));
+    let checked = registry.converter(JSON, &[("json.fail.invalid.schema", "true")]);
+    let message = |n: u8| Bytes::from(format!("\0\0\0\0\x02{{\"n\":{n}}}"));
+    assert!(read(&checked, &message(3)).is_ok());
+    let error = read(&checked, &message(4)).unwrap_err();
+    assert_eq!((error.code(), error.reason()), (ErrorCode::Data, "InvalidMessage"));
+    assert!(error.message().contains("/n"), "{error}");
+    assert!(read(&registry.converter(JSON, &[]), &message(4)).is_ok());
+
+    let latest =
+        [("json.fail.invalid.schema", "true"), ("auto.register.schemas", "false"), ("use.latest.version", "true")];
+    let writer = registry.converter(JSON, &latest);
+    let schema = SchemaBuilder::structure().field("n", Schema::int64()).build().unwrap();
+    let data = |n: i64| Data::new(schema.clone(), Struct::from_values(schema.clone(), vec![Value::Int64(n)]));
+    assert!(write(&writer, &data(3)).is_ok());
+    assert_eq!(write(&writer, &data(4)).unwrap_err().reason(), "InvalidMessage");
 }
 
 #[test]

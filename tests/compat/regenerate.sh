@@ -62,12 +62,30 @@ has "$connect" 'connect-runtime-4.3.1.jar'
 has "$debezium" 'debezium-connector-common-3.6.1.Final.jar'
 has "$registry" 'apicurio-registry-utils-converter-2.6.13.Final.jar'
 
+# Google's Protobuf compiler, which Maven Central has under Google's names for the architectures.
+protoc=$cache/compat-protoc-3.25.5
+if [ ! -d "$protoc" ]; then
+    echo "Fetching Google's Protobuf compiler into $protoc" >&2
+    mkdir -p "$cache/partial"
+    partial=$(mktemp -d "$cache/partial/compat-protoc.XXXXXX")
+    mvn -q --batch-mode --no-transfer-progress org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+        "-DoutputDirectory=$partial" \
+        "-Dartifact=com.google.protobuf:protoc:3.25.5:exe:linux-$(uname -m | sed 's/aarch64/aarch_64/')" >&2 ||
+        { rm -rf "$partial"; fail "Maven cannot fetch the Protobuf compiler"; }
+    mv "$partial"/*.exe "$partial/protoc"
+    chmod +x "$partial/protoc"
+    mv "$partial" "$protoc"
+fi
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 mkdir "$work/classes" "$work/fixtures"
+# Messages of ours, which theirs read.
+cp "$here/fixtures/wire-ours.json" "$work/fixtures/"
 javac -encoding UTF-8 -nowarn -d "$work/classes" -cp "$connect/*:$registry/*" "$here"/src/*.java
 java -Dlog4j2.level=OFF -Dfile.encoding=UTF-8 -Duser.timezone=UTC -Duser.language=en -Duser.country=US \
+    "-Dprotoc=$protoc/protoc" "-Dproto=$here/../../schema-registry/src/protobuf/proto" \
     -cp "$work/classes:$connect/*:$debezium/*:$registry/*" Fixtures "$work/fixtures" ${2:+"$2" "$3"}
 # What a worker recommends depends on what is on its class path.
 java -Dlog4j2.level=OFF -Dfile.encoding=UTF-8 -Duser.timezone=UTC -Duser.language=en -Duser.country=US \

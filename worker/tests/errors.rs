@@ -140,3 +140,33 @@ async fn a_source_has_a_queue_for_what_kafka_refuses() {
     assert_eq!(values, ["short", "last"]);
     driver.worker.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_converter_that_waits_does_not_hold_up_a_stop_for_each_record() {
+    let Some(kafka) = kafka() else { return };
+    const RECORDS: u32 = 100;
+    let mut driver = Driver::start(config(&kafka, &unique("g")));
+    for class in [COLLECTOR, COUNTER] {
+        let (name, topic) = (unique("stuck"), unique("t"));
+        create_topic(&kafka, &topic, 1).await;
+        if class == COLLECTOR {
+            produce(&kafka, &topic, (0..RECORDS).map(|n| n.to_string())).await;
+        }
+        *observed(&name).limit.lock().unwrap() = RECORDS.into();
+        let task = [
+            ("connector.class", class),
+            (if class == COLLECTOR { "topics" } else { "topic" }, topic.as_str()),
+            ("value.converter", "test.StuckConverter"),
+            ("value.converter.connector", name.as_str()),
+            ("errors.tolerance", "all"),
+        ];
+        driver.task(&name, 0, &task);
+        let conversions = || *observed(&name).conversions.lock().unwrap();
+        eventually("a conversion", async || (conversions() > 0).then_some(())).await;
+        driver.remove(&name);
+        driver.until_gone(&name).await;
+        assert!(conversions() < RECORDS / 2, "{class} converted {} of {RECORDS} records", conversions());
+        assert!(observed(&name).put.lock().unwrap().is_empty());
+    }
+    driver.worker.shutdown().await;
+}

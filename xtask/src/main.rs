@@ -15,6 +15,7 @@ mod licences;
 mod maven;
 mod oci;
 mod progress;
+mod registry;
 mod run;
 mod setup;
 mod test;

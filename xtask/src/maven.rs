@@ -73,18 +73,31 @@ fn pom(artifacts: &[(&str, &str, &str)]) -> String {
     )
 }
 
+const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1";
+
+/// Copies one file into a folder; the artifact is `GROUP:NAME:VERSION:TYPE:CLASSIFIER`.
+pub fn copy(name: &str, artifact: &str, folder: &Path) -> Result<()> {
+    run::quiet(
+        name,
+        program("mvn")
+            .current_dir(folder)
+            .args(["--batch-mode", "--no-transfer-progress", &format!("{PLUGIN}:copy")])
+            .arg(format!("-Dartifact={artifact}"))
+            .arg(format!("-DoutputDirectory={}", folder.display())),
+    )
+}
+
 /// Copies what the pom depends on into `folder/libs`.
 fn resolve(name: &str, pom: &str, folder: &Path, arguments: &[&str]) -> Result<()> {
     let file = folder.join("pom.xml");
     fs::write(&file, pom)?;
-    let plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
     run::quiet(
         name,
         program("mvn")
             .current_dir(folder)
             .args(["--batch-mode", "--no-transfer-progress", "--file"])
             .arg(&file)
-            .arg(plugin)
+            .arg(format!("{PLUGIN}:copy-dependencies"))
             .arg("-DincludeScope=runtime")
             .arg(format!("-DoutputDirectory={}", folder.join("libs").display()))
             .args(arguments),

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     cache::Artifact,
-    kafka, maven, progress,
+    kafka, maven, progress, registry,
     run::{self, find, program},
     tools,
 };
@@ -32,7 +32,7 @@ const BUILD: &[Needed] = &[
     Needed { program: "perl", package: "perl" },
 ];
 
-/// For Apache Kafka and Kafka Connect.
+/// For Apache Kafka, Kafka Connect and the schema registry.
 const JAVA: &[Needed] = &[
     Needed { program: "java", package: "default-jdk-headless" },
     Needed { program: "javac", package: "default-jdk-headless" },
@@ -89,6 +89,7 @@ pub fn everything() -> Result<()> {
     unit()?;
     cluster()?;
     kafka::Files::get()?;
+    registry::files()?;
     tools::Tools::get()?;
     Ok(())
 }

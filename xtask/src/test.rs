@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     cache,
     cluster::{self, Cluster, Owner},
-    image, licences, maven, progress, run, setup,
+    image, licences, maven, progress, registry, run, setup,
 };
 
 /// A scenario that takes longer is stuck; its own waits are bounded far below.
@@ -30,6 +30,9 @@ const WORKSPACE: [&str; 4] = ["--workspace", "--no-default-features", "--feature
 /// The files in `worker/tests` that need a Kafka.
 const AGAINST_KAFKA: [&str; 8] =
     ["errors", "exactly_once", "handover", "memory", "program", "retries", "sinks", "sources"];
+
+/// The file in `schema-registry/tests` that needs a registry.
+const AGAINST_A_REGISTRY: &str = "live";
 
 /// `cargo xtask test`
 #[derive(Args)]
@@ -189,8 +192,8 @@ fn unit(tally: &mut Tally) -> Result<()> {
     let test = || {
         let mut cargo = run::cargo();
         cargo.args(["test", "--no-fail-fast"]).env("BARNABAS_TEST_CONNECT_LIBS", &libs);
-        // Those of the worker that need a Kafka run with the scenarios, which bring one.
-        cargo.env("BARNABAS_SKIP_KAFKA", "1");
+        // Those that need a Kafka or a schema registry run with the scenarios, which bring them.
+        cargo.env("BARNABAS_SKIP_KAFKA", "1").env("BARNABAS_SKIP_SCHEMA_REGISTRY", "1");
         cargo
     };
     let but_cluster = ["--exclude", "barnabas-tests"];
@@ -242,19 +245,24 @@ fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
     let images = if options.no_image { None } else { Some(image::build(&options.image)?) };
     let cluster = if options.reuse { Cluster::running()? } else { Cluster::start(Owner::ThisProcess)? };
     let before = tally.failed;
-    let loaded = images.map_or(Ok(()), |images| images.load(&cluster));
-    let against_kafka = |tally: &mut Tally| {
-        if !options.names.is_empty() {
-            return Ok(());
+    // Some tests of crates need what the cluster brings. Where scenarios were named, only those are wanted.
+    let all = options.names.is_empty();
+    let tests = |tally: &mut Tally| {
+        if all {
+            // It starts while the others work.
+            registry::start(cluster.daemons(), &registry::files()?)?;
         }
-        let mut cargo = run::cargo();
-        cargo.args(["test", "--no-fail-fast"]).args(WORKSPACE).envs(cluster.environment());
-        cargo.env("BARNABAS_TEST_CONNECT_LIBS", maven::connect()?);
-        cargo.args(AGAINST_KAFKA.iter().flat_map(|file| ["--test", *file]));
-        tally.cargo_test("the worker against Kafka", &mut cargo)
+        if let Some(images) = &images {
+            images.load(&cluster)?;
+        }
+        if all {
+            against_kafka(&cluster, tally)?;
+            against_a_registry(&cluster, tally)?;
+        }
+        run_all(&cluster.environment(), &on_cluster, tally)
     };
-    let result =
-        loaded.and_then(|()| against_kafka(tally)).and_then(|()| run_all(&cluster.environment(), &on_cluster, tally));
+    let result = tests(tally);
+    registry::stop(cluster.daemons());
     if !options.reuse {
         if tally.failed > before || result.is_err() {
             cluster.keep_logs();
@@ -262,6 +270,34 @@ fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
         cluster.stop();
     }
     result.map(|()| true)
+}
+
+fn against_kafka(cluster: &Cluster, tally: &mut Tally) -> Result<()> {
+    let mut cargo = run::cargo();
+    cargo.args(["test", "--no-fail-fast"]).args(WORKSPACE).envs(cluster.environment());
+    cargo.env("BARNABAS_TEST_CONNECT_LIBS", maven::connect()?);
+    cargo.args(AGAINST_KAFKA.iter().flat_map(|file| ["--test", *file]));
+    tally.cargo_test("the worker against Kafka", &mut cargo)
+}
+
+/// The registry ends with these tests, because its memory is wanted by the scenarios.
+fn against_a_registry(cluster: &Cluster, tally: &mut Tally) -> Result<()> {
+    let daemons = cluster.daemons();
+    let mut serves = false;
+    tally.own_check("schema registry", || {
+        registry::wait(daemons)?;
+        serves = true;
+        Ok(())
+    })?;
+    if !serves {
+        return Ok(());
+    }
+    let mut cargo = run::cargo();
+    cargo.args(["test", "--no-fail-fast"]).args(WORKSPACE).args(["--test", AGAINST_A_REGISTRY]);
+    cargo.env("BARNABAS_TEST_SCHEMA_REGISTRY", registry::url());
+    tally.cargo_test("the converters against a schema registry", &mut cargo)?;
+    registry::stop(daemons);
+    Ok(())
 }
 
 fn run_all(environment: &BTreeMap<&'static str, String>, scenarios: &[Scenario], tally: &mut Tally) -> Result<()> {

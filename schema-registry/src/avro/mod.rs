@@ -11,19 +11,16 @@ mod to_connect;
 
 use std::sync::Arc;
 
-use barnabas_connect::converter::{Configured, ConverterPlugin};
 use barnabas_connect::schema::SchemaKind;
-use barnabas_connect::{
-    Config, ConfigDef, Converter, Data, Error, Header, RawConfig, Result, Schema, SchemaRef, Value,
-};
+use barnabas_connect::{Config, ConfigDef, Data, Error, Result, Schema, SchemaRef, Value};
 use bytes::Bytes;
 
-use crate::cache::Cache;
 use crate::client::{SchemaText, SchemaType};
-use crate::config::{SerdeConfig, data_keys, flag, with_registry};
+use crate::config::{SerdeConfig, data_keys, flag, refused};
+use crate::converter::{Format, RegistryConverter, Written};
 use crate::input::Input;
 use crate::names;
-use crate::serde::{self, Serde, WriteWith};
+use crate::serde::{self, Asking, WriteWith};
 use decode::Read;
 use encode::Write;
 use names::{GENERAL_FIELD_PREFIX, GENERAL_UNION, UNION};
@@ -34,13 +31,8 @@ pub use from_connect::from_connect;
 pub(crate) use from_connect::scale_error;
 pub use schema::AvroSchema;
 
-/// The converter class.
-pub static PLUGIN: ConverterPlugin = ConverterPlugin {
-    class: AvroConverter::CLASS,
-    version: barnabas_connect::VERSION,
-    config_def: AvroConverter::config_def,
-    build: |config, is_key| Ok(Arc::new(AvroConverter::from_config(config, is_key)?)),
-};
+/// The converter.
+pub type AvroConverter = RegistryConverter<Avro>;
 
 /// How Connect's data and Avro's are mapped (`AvroDataConfig`).
 #[derive(Clone, Debug, Default)]
@@ -234,15 +226,16 @@ impl Decoder {
 
     /// Reads a message behind its first `skip` bytes. As in Java, what follows the value is ignored.
     pub fn decode(&self, message: &Bytes, skip: usize) -> Result<Data> {
-        self.decode_as(message, skip, self.raw)
+        Ok(self.decode_as(message, skip, self.raw)?.0)
     }
 
     /// The same as Avro itself does it: bytes always carry their length.
     pub fn decode_framed(&self, message: &Bytes) -> Result<Data> {
-        self.decode_as(message, 0, false)
+        Ok(self.decode_as(message, 0, false)?.0)
     }
 
-    fn decode_as(&self, message: &Bytes, skip: usize, raw: bool) -> Result<Data> {
+    /// The value, and how many bytes follow it.
+    fn decode_as(&self, message: &Bytes, skip: usize, raw: bool) -> Result<(Data, usize)> {
         let mut input = Input::new(message, skip);
         let value = match (&self.read, raw) {
             (Read::Decimal { scale, .. }, true) => {
@@ -256,95 +249,73 @@ impl Decoder {
             Some(schema) if value.is_null() && !schema.is_optional() => {
                 Err(Error::data("Found null value for non-optional schema"))
             }
-            schema => Ok(Data { schema: schema.clone(), value }),
+            schema => Ok((Data { schema: schema.clone(), value }, input.left())),
         }
     }
 }
 
-/// The converter.
-pub struct AvroConverter {
-    serde: Serde,
+/// Avro in the hands of a converter.
+pub struct Avro {
     settings: Settings,
-    encoders: Cache<Option<SchemaRef>, Arc<(u32, Encoder)>>,
-    decoders: Cache<u32, Arc<Decoder>>,
+    /// `avro.fail.on.trailing.data`
+    whole: bool,
 }
 
-impl AvroConverter {
-    /// The Java class.
-    pub const CLASS: &'static str = "io.confluent.connect.avro.AvroConverter";
+impl Format for Avro {
+    const CLASS: &'static str = "io.confluent.connect.avro.AvroConverter";
+    const TYPE: SchemaType = SchemaType::Avro;
+    type Writer = Encoder;
+    type Reader = Decoder;
 
-    /// The keys.
-    pub fn config_def() -> ConfigDef {
-        with_registry(Settings::config_def())
+    fn config_def() -> ConfigDef {
+        let whole = "Whether bytes behind the value are an error, instead of ignored.";
+        refused::define(Settings::config_def().define(flag("avro.fail.on.trailing.data", false, whole)), refused::AVRO)
     }
 
-    /// From its configuration, prefix removed.
-    pub fn from_config(config: &RawConfig, is_key: bool) -> Configured<Self> {
-        let config = Self::config_def().parse(config)?;
-        let serde = Serde::new(SerdeConfig::new(&config, is_key)?, SchemaType::Avro, is_key);
-        let size = serde.config.cache_size;
-        Ok(Self {
-            settings: Settings { strict: serde.config.strict, ..Settings::new(&config) },
-            encoders: Cache::new(size, serde.write_ttl()),
-            decoders: Cache::new(size, None),
-            serde,
-        })
+    fn new(config: &Config, serde: &SerdeConfig) -> Self {
+        Self {
+            settings: Settings { strict: serde.strict, ..Settings::new(config) },
+            whole: config.boolean("avro.fail.on.trailing.data"),
+        }
     }
 
-    fn encoder(&self, topic: &str, schema: Option<&SchemaRef>) -> Result<Arc<(u32, Encoder)>> {
+    fn writer(&self, asking: &Asking<'_>, topic: &str, schema: Option<&SchemaRef>) -> Result<Written<Self>> {
         let own = from_connect::from_connect(schema, &self.settings)?;
-        let (id, avro) = match self.serde.writing(topic, own.name(), &SchemaText::new(own.render()))? {
+        let (id, avro) = match asking.writing(topic, own.name(), &SchemaText::new(own.render()))? {
             WriteWith::Own { id } => (id, own),
-            WriteWith::Theirs { id, text } => {
-                (id, AvroSchema::parse(&text.schema, &self.serde.client.references(&text)?)?)
-            }
+            WriteWith::Theirs { id, text } => (id, AvroSchema::parse(&text.schema, &asking.references(&text)?)?),
         };
-        let encoder = Encoder::new(schema, &avro, &self.settings).map_err(|error| {
-            Error::data(format!("Schema {id} of the registry does not fit the data: {}", error.message()))
-                .with_reason("IncompatibleSchema")
-        })?;
-        Ok(Arc::new((id, encoder)))
+        let writer = Encoder::new(schema, &avro, &self.settings).map_err(|error| serde::unfit(id, &error))?;
+        Ok(Written { id, writer })
     }
 
-    fn decoder(&self, topic: &str, id: u32) -> Result<Arc<Decoder>> {
-        let text = self.serde.reading(topic, id)?;
-        let avro = AvroSchema::parse(&text.schema, &self.serde.client.references(&text)?)?;
-        let version = self.serde.version(topic, avro.name(), &text)?;
-        Ok(Arc::new(Decoder::new(&avro, version, &self.settings)?))
+    fn reader(&self, asking: &Asking<'_>, topic: &str, id: u32) -> Result<Decoder> {
+        let text = asking.reading(topic, id)?;
+        let avro = AvroSchema::parse(&text.schema, &asking.references(&text)?)?;
+        let version = asking.version(topic, avro.name(), &text)?;
+        Decoder::new(&avro, version, &self.settings)
     }
 
-    fn write(&self, topic: &str, data: &Data) -> Result<Option<Bytes>> {
+    fn write(&self, data: &Data, writer: impl FnOnce() -> Result<Arc<Written<Self>>>) -> Result<Option<Bytes>> {
         if data.value.is_null() {
             return match &data.schema {
                 Some(schema) if !schema.is_optional() => Err(Error::data("Found null value for non-optional schema")),
                 _ => Ok(None),
             };
         }
-        let encoder = self.encoders.get_or(topic, &data.schema, || self.encoder(topic, data.schema.as_ref()))?;
-        let (id, encoder) = &*encoder;
-        let mut out = Vec::with_capacity(256);
-        out.extend_from_slice(&serde::header(*id));
-        encoder.encode(&mut out, &data.value)?;
+        let Written { id, writer } = &*writer()?;
+        let mut out = serde::begin(*id);
+        writer.encode(&mut out, &data.value)?;
         Ok(Some(out.into()))
     }
 
-    fn read(&self, topic: &str, bytes: &Bytes) -> Result<Data> {
-        let (id, _) = serde::split(bytes)?;
-        self.decoders.get_or(topic, &id, || self.decoder(topic, id))?.decode(bytes, serde::HEADER)
-    }
-}
-
-impl Converter for AvroConverter {
-    fn from_connect(&self, topic: &str, _headers: &mut Vec<Header>, data: &Data) -> Result<Option<Bytes>> {
-        self.write(topic, data).map_err(|error| self.serde.not_written(topic, error))
-    }
-
-    fn to_connect(&self, topic: &str, _headers: &[Header], bytes: Option<&Bytes>) -> Result<Data> {
-        let Some(bytes) = bytes else { return Ok(Data::NULL) };
-        self.read(topic, bytes).map_err(|error| self.serde.not_read(topic, error))
-    }
-
-    fn class(&self) -> &'static str {
-        Self::CLASS
+    fn read(&self, reader: &Decoder, message: &Bytes, skip: usize) -> Result<Data> {
+        let (data, left) = reader.decode_as(message, skip, reader.raw)?;
+        if self.whole && left > 0 {
+            return Err(Error::data(format!(
+                "The message has {left} bytes behind its value, and avro.fail.on.trailing.data is true."
+            )));
+        }
+        Ok(data)
     }
 }

@@ -1,5 +1,7 @@
 //! The client of a schema registry (Confluent's REST API).
 
+mod authorization;
+mod deadline;
 mod http;
 mod tls;
 
@@ -10,8 +12,14 @@ use serde_json::json;
 use crate::config::ClientConfig;
 use http::Http;
 
+pub use deadline::Deadline;
+
 /// The reason of errors that come from the registry, whatever their code.
 pub const REASON: &str = "SchemaRegistryError";
+/// Nobody answered.
+const UNREACHABLE: &str = "SchemaRegistryUnreachable";
+/// We may not.
+const DENIED: &str = "SchemaRegistryDenied";
 
 /// The language of a schema, as the registry names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +64,36 @@ pub struct SchemaText {
     pub references: Vec<Reference>,
     #[serde(default, rename = "schemaType")]
     schema_type: Option<String>,
+    #[serde(default, rename = "ruleSet")]
+    rules: Option<RuleSet>,
+}
+
+/// What a data contract wants done to each value, which nobody does here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuleSet {
+    /// On values.
+    #[serde(default)]
+    domain_rules: Option<Vec<Rule>>,
+    /// On bytes.
+    #[serde(default)]
+    encoding_rules: Option<Vec<Rule>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Rule {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+impl RuleSet {
+    /// The name of a rule that is in force.
+    fn in_force(&self) -> Option<&str> {
+        let all = [&self.domain_rules, &self.encoding_rules].into_iter().flatten().flatten();
+        all.filter(|rule| !rule.disabled).map(|rule| rule.name.as_deref().unwrap_or("without a name")).next()
+    }
 }
 
 impl SchemaText {
@@ -66,10 +104,19 @@ impl SchemaText {
 
     fn check(&self, expected: SchemaType, what: &str) -> Result<()> {
         let found = self.schema_type.as_deref().unwrap_or("AVRO");
-        if found == expected.name() {
-            return Ok(());
+        if found != expected.name() {
+            let expected = expected.name();
+            return Err(Error::data(format!(
+                "{what} is a schema of type {found}, but the converter reads {expected}."
+            )));
         }
-        Err(Error::data(format!("{what} is a schema of type {found}, but the converter reads {}.", expected.name())))
+        match self.rules.as_ref().and_then(RuleSet::in_force) {
+            None => Ok(()),
+            Some(rule) => Err(Error::data(format!(
+                "{what} is a data contract with the rule {rule}, and rules are not run here. Disable it, or use a schema without rules."
+            ))
+            .with_reason("UnsupportedSchema")),
+        }
     }
 }
 
@@ -91,6 +138,7 @@ pub struct Client {
     http: Http,
     ty: SchemaType,
     normalize: bool,
+    propagate_tags: bool,
 }
 
 /// References may nest; a registry that answers in circles must not hang us.
@@ -99,52 +147,74 @@ const MAX_REFERENCES: usize = 1000;
 impl Client {
     /// A client that has not connected yet.
     pub fn new(config: &ClientConfig, ty: SchemaType) -> Self {
-        Self { http: Http::new(config), ty, normalize: config.normalize }
+        Self { http: Http::new(config), ty, normalize: config.normalize, propagate_tags: config.propagate_tags }
     }
 
     /// The schema with a number (`GET /schemas/ids/{id}`).
-    pub fn by_id(&self, id: u32, subject: Option<&str>) -> Result<SchemaText> {
-        let query = subject.map(|subject| format!("?subject={}", http::encode(subject))).unwrap_or_default();
-        let text: SchemaText = self.http.get(&format!("/schemas/ids/{id}{query}"))?;
+    pub fn by_id(&self, deadline: Deadline, id: u32, subject: Option<&str>) -> Result<SchemaText> {
+        let query = subject.map(|subject| format!("?subject={}", encode(subject))).unwrap_or_default();
+        let text: SchemaText = self.http.get(deadline, &format!("/schemas/ids/{id}{query}"))?;
         text.check(self.ty, &format!("Id {id}"))?;
         Ok(text)
     }
 
     /// Registers, or finds out the number when it is registered already (`POST /subjects/{subject}/versions`).
-    pub fn register(&self, subject: &str, text: &SchemaText) -> Result<u32> {
+    pub fn register(&self, deadline: Deadline, subject: &str, text: &SchemaText) -> Result<u32> {
         #[derive(Deserialize)]
         struct Answer {
             id: u32,
         }
-        let path = format!("/subjects/{}/versions{}", http::encode(subject), self.normalize());
-        self.http.post::<Answer>(&path, &self.body(text)).map(|answer| answer.id)
+        let path = format!("/subjects/{}/versions{}", encode(subject), self.normalize());
+        let mut body = self.body(text);
+        if self.propagate_tags {
+            body["propagateSchemaTags"] = true.into();
+        }
+        self.http.post::<Answer>(deadline, &path, &body).map(|answer| answer.id).map_err(of_subject(subject))
     }
 
     /// Finds a registered schema (`POST /subjects/{subject}`).
-    pub fn lookup(&self, subject: &str, text: &SchemaText) -> Result<Registered> {
-        self.http.post(&format!("/subjects/{}{}", http::encode(subject), self.normalize()), &self.body(text))
+    pub fn lookup(&self, deadline: Deadline, subject: &str, text: &SchemaText) -> Result<Registered> {
+        let path = format!("/subjects/{}{}", encode(subject), self.normalize());
+        self.http.post(deadline, &path, &self.body(text)).map_err(of_subject(subject))
     }
 
     /// A version of a subject (`GET /subjects/{subject}/versions/{version}`); `latest` is one.
-    pub fn version(&self, subject: &str, version: &str) -> Result<Registered> {
-        self.http.get(&format!("/subjects/{}/versions/{version}", http::encode(subject)))
+    pub fn version(&self, deadline: Deadline, subject: &str, version: &str) -> Result<Registered> {
+        let path = format!("/subjects/{}/versions/{version}", encode(subject));
+        self.http.get(deadline, &path).map_err(of_subject(subject))
     }
 
     /// The newest version of a subject, which must be of the converter's language.
-    pub fn latest(&self, subject: &str) -> Result<Registered> {
-        let latest = self.version(subject, "latest")?;
+    pub fn latest(&self, deadline: Deadline, subject: &str) -> Result<Registered> {
+        let latest = self.version(deadline, subject, "latest")?;
         latest.text.check(self.ty, &format!("The latest version of subject {subject}"))?;
         Ok(latest)
     }
 
+    /// The newest version of a subject that has this metadata (`GET /subjects/{subject}/metadata`).
+    pub fn latest_with(&self, deadline: Deadline, subject: &str, metadata: &[(String, String)]) -> Result<Registered> {
+        let wanted: String =
+            metadata.iter().map(|(key, value)| format!("key={}&value={}&", encode(key), encode(value))).collect();
+        let path = format!("/subjects/{}/metadata?{wanted}deleted=true", encode(subject));
+        let latest: Registered = self.http.get(deadline, &path).map_err(of_subject(subject))?;
+        latest.text.check(self.ty, &format!("The latest version of subject {subject} with that metadata"))?;
+        Ok(latest)
+    }
+
     /// The schemas that a schema refers to, directly or not, each after those it needs itself.
-    pub fn references(&self, text: &SchemaText) -> Result<Vec<(String, String)>> {
+    pub fn references(&self, deadline: Deadline, text: &SchemaText) -> Result<Vec<(String, String)>> {
         let mut found = Vec::new();
-        self.collect(text, &mut found, 0)?;
+        self.collect(deadline, text, &mut found, 0)?;
         Ok(found)
     }
 
-    fn collect(&self, text: &SchemaText, found: &mut Vec<(String, String)>, depth: usize) -> Result<()> {
+    fn collect(
+        &self,
+        deadline: Deadline,
+        text: &SchemaText,
+        found: &mut Vec<(String, String)>,
+        depth: usize,
+    ) -> Result<()> {
         for reference in &text.references {
             if found.iter().any(|(name, _)| *name == reference.name) {
                 continue;
@@ -152,8 +222,8 @@ impl Client {
             if depth > 64 || found.len() >= MAX_REFERENCES {
                 return Err(Error::data(format!("The references of the schema {} never end.", reference.subject)));
             }
-            let registered = self.version(&reference.subject, &reference.version.to_string())?;
-            self.collect(&registered.text, found, depth + 1)?;
+            let registered = self.version(deadline, &reference.subject, &reference.version.to_string())?;
+            self.collect(deadline, &registered.text, found, depth + 1)?;
             found.push((reference.name.clone(), registered.text.schema));
         }
         Ok(())
@@ -173,4 +243,23 @@ impl Client {
         }
         body
     }
+}
+
+/// Says whose schema it was about; in the address the subject is encoded.
+fn of_subject(subject: &str) -> impl FnOnce(Error) -> Error {
+    let subject = subject.to_owned();
+    move |error| Error::new(error.code(), format!("Subject {subject}: {}", error.message())).with_reason(error.reason())
+}
+
+/// Percent-encodes a path segment, a query value or a value of a form.
+fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }

@@ -1,7 +1,7 @@
 //! The definitions of the keys (`AbstractKafkaSchemaSerDeConfig`, `SchemaRegistryClientConfig`, `AbstractDataConfig`).
 
 use barnabas_connect::config::{Importance, Parsed, Type, Validator, invalid_value};
-use barnabas_connect::{ConfigDef, ConfigKey};
+use barnabas_connect::{Config, ConfigDef, ConfigKey};
 
 use crate::subject::Strategy;
 
@@ -23,21 +23,26 @@ fn text(name: &str, doc: &str) -> ConfigKey {
     ConfigKey::new(name, Type::String).default_null().importance(LOW).doc(doc)
 }
 
-/// `one of` with a reason for what Java takes and we do not.
-fn credentials_source(name: &str, value: Option<&Parsed>) -> Result<(), String> {
-    match value.and_then(Parsed::as_text) {
-        None | Some("URL" | "USER_INFO") => Ok(()),
-        Some(other) => {
-            let what = "the sources are URL and USER_INFO. A connector has no SASL login to inherit: set USER_INFO and basic.auth.user.info.";
-            Err(invalid_value(name, other, what))
-        }
-    }
+/// The keys of the client may have this in front, as in the original, which takes it away.
+pub const PREFIX: &str = "schema.registry.";
+/// What stands behind this is the name of a header.
+pub const HEADERS: &str = "request.header.";
+
+/// The name under which a key of the client is set: that with the prefix has precedence.
+pub fn effective(config: &Config, key: &str) -> String {
+    let prefixed = format!("{PREFIX}{key}");
+    if config.originals().contains_key(&prefixed) { prefixed } else { key.to_owned() }
 }
 
-fn token_source(name: &str, value: Option<&Parsed>) -> Result<(), String> {
+/// `one of` with a reason for what Java takes and we do not.
+fn bearer_source(name: &str, value: Option<&Parsed>) -> Result<(), String> {
     match value.and_then(Parsed::as_text) {
-        None | Some("STATIC_TOKEN") => Ok(()),
-        Some(other) => Err(invalid_value(name, other, "the only source is STATIC_TOKEN, with bearer.auth.token.")),
+        None | Some("STATIC_TOKEN" | "OAUTHBEARER") => Ok(()),
+        Some(other) => {
+            let what = "the sources are STATIC_TOKEN, with bearer.auth.token, and OAUTHBEARER, with bearer.auth.issuer.endpoint.url. \
+                        Others read the login of a Java client, or are Java classes.";
+            Err(invalid_value(name, other, what))
+        }
     }
 }
 
@@ -56,40 +61,60 @@ fn strategy(name: &str, value: Option<&Parsed>) -> Result<(), String> {
 /// Where the registry is, and how schemas are registered and found.
 pub fn registry_keys() -> ConfigDef {
     let strategies = "TopicNameStrategy, RecordNameStrategy or TopicRecordNameStrategy";
+    let low = |name: &str, default: bool, doc: &str| flag(name, default, doc).importance(LOW);
     let def = ConfigDef::new()
         .define(
             ConfigKey::new("schema.registry.url", Type::List)
                 .importance(Importance::High)
                 .doc("The URLs of the schema registry. When one does not answer, the next is asked."),
         )
+        .define(low(
+            "schema.registry.url.randomize",
+            false,
+            "Whether any of the URLs is asked first, instead of the first, so that many converters share them.",
+        ))
         .define(flag("auto.register.schemas", true, "Whether a schema that the registry does not know is registered."))
-        .define(
-            flag("normalize.schemas", false, "Whether the registry is asked to ignore differences without a meaning.")
-                .importance(LOW),
-        )
-        .define(
-            flag(
-                "use.latest.version",
-                false,
-                "Whether values are written with the newest schema of the subject. Needs `auto.register.schemas=false`.",
-            )
-            .importance(LOW),
-        )
-        .define(
-            flag("latest.compatibility.strict", true, "Whether every field of a value must be in the newest schema.")
-                .importance(LOW),
-        )
+        .define(low(
+            "normalize.schemas",
+            false,
+            "Whether the registry is asked to ignore differences without a meaning.",
+        ))
+        .define(low(
+            "propagate.schema.tags",
+            false,
+            "Whether a schema that is registered takes over the tags of the version before.",
+        ))
+        .define(low(
+            "use.latest.version",
+            false,
+            "Whether values are written with the newest schema of the subject. Needs `auto.register.schemas=false`.",
+        ))
+        .define(text(
+            "use.latest.with.metadata",
+            "`property=value`, several with commas: values are written with the newest schema of the subject that has this metadata. \
+             Needs `auto.register.schemas=false`.",
+        ))
+        .define(low(
+            "latest.compatibility.strict",
+            true,
+            "Whether every field of a value must be in the newest schema.",
+        ))
         .define(int(
             "use.schema.id",
             -1,
             "The id of the schema that values are written with. Needs `auto.register.schemas=false`. Negative: none.",
         ))
-        .define(
-            flag("id.compatibility.strict", true, "Whether every field of a value must be in the schema of `use.schema.id`.")
-                .importance(LOW),
-        )
+        .define(low(
+            "id.compatibility.strict",
+            true,
+            "Whether every field of a value must be in the schema of `use.schema.id`.",
+        ))
         .define(
             int("max.schemas.per.subject", 1000, "The largest number of schemas of a topic to keep.")
+                .validator(Validator::at_least(1)),
+        )
+        .define(
+            int("latest.cache.size", 1000, "The largest number of newest schemas of a topic to keep.")
                 .validator(Validator::at_least(1)),
         )
         .define(
@@ -106,33 +131,87 @@ pub fn registry_keys() -> ConfigDef {
                 .doc(format!("How the subject of {role}s is named.")),
         )
     });
-    tls_keys(access_keys(def))
+    let client = client_keys();
+    let prefixed = client.embed(PREFIX);
+    tls_keys(def.merge(&client).merge(&prefixed))
+        .define_prefix(HEADERS, "A header that each request carries: its name behind the prefix, and its value.")
+}
+
+/// How to talk to the registry. Each of these may have [`PREFIX`] in front.
+pub fn client_keys() -> ConfigDef {
+    let access = access_keys(ConfigDef::new());
+    timing_keys(access).define(text("proxy.host", "The host of an HTTP proxy.")).define(int(
+        "proxy.port",
+        8080,
+        "The port of the HTTP proxy.",
+    ))
 }
 
 fn access_keys(def: ConfigDef) -> ConfigDef {
     def.define(
         ConfigKey::new("basic.auth.credentials.source", Type::String)
             .default("URL")
-            .validator(Validator::Custom("[URL, USER_INFO]", credentials_source))
-            .doc("Where user and password are: in the URL, or in `basic.auth.user.info`."),
+            .validator(Validator::one_of(&["URL", "USER_INFO", "SASL_INHERIT"]))
+            .doc("Where user and password are: in the URL, in `basic.auth.user.info`, or in `sasl.jaas.config`."),
     )
     .define(password("basic.auth.user.info", "`user:password` for `USER_INFO`."))
-    .define(password("schema.registry.basic.auth.user.info", "The same; it has precedence."))
+    .define(password(
+        "sasl.jaas.config",
+        "For `SASL_INHERIT`: the login of a Kafka client whose `username` and `password` are those for the registry, too.",
+    ))
     .define(
         ConfigKey::new("bearer.auth.credentials.source", Type::String)
             .default_null()
-            .validator(Validator::Custom("[STATIC_TOKEN]", token_source))
-            .doc("`STATIC_TOKEN`: the token is in `bearer.auth.token`."),
+            .validator(Validator::Custom("[STATIC_TOKEN, OAUTHBEARER]", bearer_source))
+            .doc(
+                "`STATIC_TOKEN`: the token is in `bearer.auth.token`. `OAUTHBEARER`: an issuer gives it to a client that knows its \
+                 secret (OAuth's client credentials).",
+            ),
     )
     .define(password("bearer.auth.token", "A bearer token, used instead of user and password."))
-    .define(text("proxy.host", "The host of an HTTP proxy."))
-    .define(int("proxy.port", 8080, "The port of the HTTP proxy."))
     .define(
-        int("http.connect.timeout.ms", 60_000, "The time in milliseconds to connect.")
-            .validator(Validator::at_least(1)),
+        ConfigKey::new("bearer.auth.issuer.endpoint.url", Type::String)
+            .default_null()
+            .doc("For `OAUTHBEARER`: the issuer's token endpoint."),
+    )
+    .define(
+        ConfigKey::new("bearer.auth.client.id", Type::String)
+            .default_null()
+            .doc("For `OAUTHBEARER`: the client's name at the issuer."),
+    )
+    .define(password("bearer.auth.client.secret", "For `OAUTHBEARER`: the client's secret."))
+    .define(text("bearer.auth.scope", "For `OAUTHBEARER`: what the token is to be good for."))
+    .define(
+        ConfigKey::new("bearer.auth.cache.expiry.buffer.seconds", Type::Short)
+            .default(300i16)
+            .importance(LOW)
+            .validator(Validator::between(0, 3600))
+            .doc("For `OAUTHBEARER`: how many seconds before its end a token is renewed."),
+    )
+    .define(text("bearer.auth.scope.claim.name", "Accepted and not needed: here nobody looks into the token."))
+    .define(text("bearer.auth.sub.claim.name", "Accepted and not needed: here nobody looks into the token."))
+    .define(text("bearer.auth.logical.cluster", "The header `target-sr-cluster`, which names the registry of a Confluent Cloud."))
+    .define(text(
+        "bearer.auth.identity.pool.id",
+        "The header `Confluent-Identity-Pool-Id`, which names the identities of a Confluent Cloud.",
+    ))
+}
+
+fn timing_keys(def: ConfigDef) -> ConfigDef {
+    def.define(
+        int("http.connect.timeout.ms", 60_000, "The time in milliseconds to connect.").validator(Validator::at_least(1)),
     )
     .define(
         int("http.read.timeout.ms", 60_000, "The time in milliseconds to answer.").validator(Validator::at_least(1)),
+    )
+    .define(
+        int(
+            "http.total.timeout.ms",
+            10_000,
+            "The time in milliseconds for all that the conversion of one record asks, with its retries and the other URLs; then the \
+             conversion fails with an error that may be retried. The task waits as long, also when it is to stop. Not a key of the original.",
+        )
+        .validator(Validator::at_least(1)),
     )
     .define(int("max.retries", 3, "How often a request that failed is sent again.").validator(Validator::at_least(0)))
     .define(

@@ -3,34 +3,28 @@
 mod from_connect;
 mod read;
 mod to_connect;
+mod validate;
 mod write;
 
 use std::sync::Arc;
 
 use barnabas_connect::config::{Importance, Type, Validator};
-use barnabas_connect::converter::{Configured, ConverterPlugin};
-use barnabas_connect::{
-    Config, ConfigDef, ConfigKey, Converter, Data, Error, Header, RawConfig, Result, Schema, SchemaRef, Str,
-};
+use barnabas_connect::{Config, ConfigDef, ConfigKey, Data, Error, Result, Schema, SchemaRef, Str};
 use bytes::Bytes;
 
-use crate::cache::Cache;
 use crate::client::{SchemaText, SchemaType};
-use crate::config::{SerdeConfig, data_keys, flag, with_registry};
-use crate::serde::{self, Serde, WriteWith};
+use crate::config::{SerdeConfig, data_keys, flag, refused};
+use crate::converter::{Format, RegistryConverter, Written};
+use crate::serde::{self, Asking, WriteWith};
+use validate::Rules;
 
 pub use from_connect::from_connect;
 pub use read::read;
 pub use to_connect::to_connect;
 pub use write::write;
 
-/// The converter class.
-pub static PLUGIN: ConverterPlugin = ConverterPlugin {
-    class: JsonSchemaConverter::CLASS,
-    version: barnabas_connect::VERSION,
-    config_def: JsonSchemaConverter::config_def,
-    build: |config, is_key| Ok(Arc::new(JsonSchemaConverter::from_config(config, is_key)?)),
-};
+/// The converter.
+pub type JsonSchemaConverter = RegistryConverter<JsonSchema>;
 
 /// The name of a struct that stands for one of several schemas.
 const ONE_OF: &str = "io.confluent.connect.json.OneOf";
@@ -100,89 +94,116 @@ fn is_union(schema: &Schema) -> bool {
     schema.name() == Some(ONE_OF) || schema.parameter(GENERAL_UNION).is_some()
 }
 
-/// The converter.
-pub struct JsonSchemaConverter {
-    serde: Serde,
+/// JSON Schema in the hands of a converter.
+pub struct JsonSchema {
     settings: Settings,
-    ids: Cache<Option<SchemaRef>, u32>,
-    schemas: Cache<u32, SchemaRef>,
+    /// `json.fail.invalid.schema`
+    validate: bool,
+    /// `ignore.modern.dialects`
+    only_old_drafts: bool,
 }
 
-impl JsonSchemaConverter {
-    /// The Java class.
-    pub const CLASS: &'static str = "io.confluent.connect.json.JsonSchemaConverter";
+/// Reads the messages of one schema.
+pub struct Reader {
+    schema: SchemaRef,
+    /// What a message must satisfy besides.
+    rules: Option<Rules>,
+}
 
-    /// The keys.
-    pub fn config_def() -> ConfigDef {
-        with_registry(Settings::config_def())
+impl JsonSchema {
+    /// The rules that messages must satisfy, when they are to be checked.
+    fn rules(&self, schema: &serde_json::Value, references: &[(String, String)]) -> Result<Option<Rules>> {
+        self.validate.then(|| Rules::new(schema, references, self.only_old_drafts)).transpose()
     }
+}
 
-    /// From its configuration, prefix removed.
-    pub fn from_config(config: &RawConfig, is_key: bool) -> Configured<Self> {
-        let config = Self::config_def().parse(config)?;
-        let serde = Serde::new(SerdeConfig::new(&config, is_key)?, SchemaType::Json, is_key);
-        let size = serde.config.cache_size;
-        Ok(Self {
-            settings: Settings::new(&config),
-            ids: Cache::new(size, serde.write_ttl()),
-            schemas: Cache::new(size, None),
-            serde,
-        })
-    }
+impl Format for JsonSchema {
+    const CLASS: &'static str = "io.confluent.connect.json.JsonSchemaConverter";
+    const TYPE: SchemaType = SchemaType::Json;
+    type Writer = Option<Rules>;
+    type Reader = Reader;
 
-    fn write(&self, topic: &str, data: &Data) -> Result<Option<Bytes>> {
-        let Some(schema) = &data.schema else {
-            if data.value.is_null() {
-                return Ok(None);
-            }
-            return Err(Error::data(
-                "Data without a schema cannot be written with a JSON Schema; give it one, or use org.apache.kafka.connect.json.JsonConverter",
+    fn config_def() -> ConfigDef {
+        let def = Settings::config_def()
+            .define(flag(
+                "json.fail.invalid.schema",
+                false,
+                "Whether each message is checked against its schema: lengths, ranges, patterns and all else.",
+            ))
+            .define(flag(
+                "ignore.modern.dialects",
+                false,
+                "Whether schemas of drafts after 7 are checked by the rules of draft 7. It matters with `json.fail.invalid.schema`.",
             ));
+        refused::define(def, refused::JSON)
+    }
+
+    fn new(config: &Config, _serde: &SerdeConfig) -> Self {
+        Self {
+            settings: Settings::new(config),
+            validate: config.boolean("json.fail.invalid.schema"),
+            only_old_drafts: config.boolean("ignore.modern.dialects"),
+        }
+    }
+
+    fn writer(&self, asking: &Asking<'_>, topic: &str, schema: Option<&SchemaRef>) -> Result<Written<Self>> {
+        let schema = schema.ok_or_else(schemaless)?;
+        let own = SchemaText::new(from_connect(schema, &self.settings)?);
+        let (id, text) = match asking.writing(topic, schema.name(), &own)? {
+            WriteWith::Own { id } => (id, own),
+            WriteWith::Theirs { id, text } => (id, text),
         };
+        let writer = match self.validate {
+            true => self.rules(&parse(&text)?, &asking.references(&text)?)?,
+            false => None,
+        };
+        Ok(Written { id, writer })
+    }
+
+    fn reader(&self, asking: &Asking<'_>, topic: &str, id: u32) -> Result<Reader> {
+        let text = asking.reading(topic, id)?;
+        let json = parse(&text)?;
+        let title = json.get("title").and_then(serde_json::Value::as_str);
+        let version = asking.version(topic, title, &text)?;
+        let references = asking.references(&text)?;
+        let schema = to_connect(&json, &references, version, &self.settings)?;
+        Ok(Reader { schema, rules: self.rules(&json, &references)? })
+    }
+
+    fn write(&self, data: &Data, writer: impl FnOnce() -> Result<Arc<Written<Self>>>) -> Result<Option<Bytes>> {
+        let Some(schema) = &data.schema else {
+            return if data.value.is_null() { Ok(None) } else { Err(schemaless()) };
+        };
+        // The id comes last: nothing is registered for a value that does not fit its own schema, as in the original.
         let mut out = vec![0; serde::HEADER];
         if !write(&mut out, Some(schema), &data.value, &self.settings)? {
             return Ok(None);
         }
-        let id = self.ids.get_or(topic, &data.schema, || {
-            let text = from_connect(schema, &self.settings)?;
-            match self.serde.writing(topic, schema.name(), &SchemaText::new(text))? {
-                WriteWith::Own { id } | WriteWith::Theirs { id, .. } => Ok(id),
-            }
-        })?;
-        out[..serde::HEADER].copy_from_slice(&serde::header(id));
+        let Written { id, writer } = &*writer()?;
+        if let Some(rules) = writer {
+            rules.check(&out[serde::HEADER..])?;
+        }
+        out[..serde::HEADER].copy_from_slice(&serde::header(*id));
         Ok(Some(out.into()))
     }
 
-    fn schema(&self, topic: &str, id: u32) -> Result<SchemaRef> {
-        let text = self.serde.reading(topic, id)?;
-        let json: serde_json::Value = serde_json::from_str(&text.schema)
-            .map_err(|error| Error::data(format!("The schema is not JSON: {error}")))?;
-        let title = json.get("title").and_then(serde_json::Value::as_str);
-        let version = self.serde.version(topic, title, &text)?;
-        to_connect(&json, &self.serde.client.references(&text)?, version, &self.settings)
-    }
-
-    fn read(&self, topic: &str, bytes: &Bytes) -> Result<Data> {
-        let (id, _) = serde::split(bytes)?;
-        let schema = self.schemas.get_or(topic, &id, || self.schema(topic, id))?;
-        let text = Str::try_from(bytes.slice(serde::HEADER..))
+    fn read(&self, reader: &Reader, message: &Bytes, skip: usize) -> Result<Data> {
+        let text = Str::try_from(message.slice(skip..))
             .map_err(|error| Error::data(format!("The message is not UTF-8: {error}")))?;
-        let value = read(&schema, &text)?;
-        Ok(Data { schema: Some(schema), value })
+        if let Some(rules) = &reader.rules {
+            rules.check(text.as_bytes())?;
+        }
+        let value = read(&reader.schema, &text)?;
+        Ok(Data { schema: Some(reader.schema.clone()), value })
     }
 }
 
-impl Converter for JsonSchemaConverter {
-    fn from_connect(&self, topic: &str, _headers: &mut Vec<Header>, data: &Data) -> Result<Option<Bytes>> {
-        self.write(topic, data).map_err(|error| self.serde.not_written(topic, error))
-    }
+fn parse(text: &SchemaText) -> Result<serde_json::Value> {
+    serde_json::from_str(&text.schema).map_err(|error| Error::data(format!("The schema is not JSON: {error}")))
+}
 
-    fn to_connect(&self, topic: &str, _headers: &[Header], bytes: Option<&Bytes>) -> Result<Data> {
-        let Some(bytes) = bytes else { return Ok(Data::NULL) };
-        self.read(topic, bytes).map_err(|error| self.serde.not_read(topic, error))
-    }
-
-    fn class(&self) -> &'static str {
-        Self::CLASS
-    }
+fn schemaless() -> Error {
+    Error::data(
+        "Data without a schema cannot be written with a JSON Schema; give it one, or use org.apache.kafka.connect.json.JsonConverter",
+    )
 }

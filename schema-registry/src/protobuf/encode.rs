@@ -149,8 +149,10 @@ impl Field {
                 (TIME, _) => FieldKind::Time,
                 (TIMESTAMP, _) => FieldKind::Timestamp,
                 (_, Some((key, value))) if item.kind() == SchemaKind::Map => {
-                    let part = |field: &FieldDescriptor, schema: Option<&SchemaRef>| {
-                        Self::of(field, schema.ok_or_else(mismatch)?, settings)
+                    let part = |part: &FieldDescriptor, schema: Option<&SchemaRef>| {
+                        let part = Self::of(part, schema.ok_or_else(mismatch)?, settings)?;
+                        // As Google's library does it, the entries of what was declared as a map have their zeros, too.
+                        Ok::<_, Error>(Self { presence: part.presence || field.is_map(), ..part })
                     };
                     FieldKind::Entry(Box::new((part(&key, item.key_schema())?, part(&value, item.value_schema())?)))
                 }

@@ -6,33 +6,27 @@ mod from_connect;
 mod pool;
 mod to_connect;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use barnabas_connect::converter::{Configured, ConverterPlugin};
-use barnabas_connect::{
-    Config, ConfigDef, Converter, Data, Error, Header, RawConfig, Result, Schema, SchemaRef, Value,
-};
+use barnabas_connect::{Config, ConfigDef, Data, Error, Result, Schema, SchemaRef, Value};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
-use crate::cache::Cache;
 use crate::client::{SchemaText, SchemaType};
-use crate::config::{SerdeConfig, data_keys, flag, with_registry};
+use crate::config::{SerdeConfig, data_keys, flag, refused};
+use crate::converter::{Format, RegistryConverter, Written};
 use crate::input::Input;
-use crate::serde::{self, Serde, WriteWith};
+use crate::serde::{self, Asking, WriteWith};
 use decode::MessageRead;
 use encode::Write;
 
 pub use from_connect::from_connect;
 pub use pool::ProtoSchema;
 
-/// The converter class.
-pub static PLUGIN: ConverterPlugin = ConverterPlugin {
-    class: ProtobufConverter::CLASS,
-    version: barnabas_connect::VERSION,
-    config_def: ProtobufConverter::config_def,
-    build: |config, is_key| Ok(Arc::new(ProtobufConverter::from_config(config, is_key)?)),
-};
+/// The converter.
+pub type ProtobufConverter = RegistryConverter<Protobuf>;
 
 /// The name of a struct that stands for a `oneof`, and what it begins with.
 const UNION: &str = "io.confluent.connect.protobuf.Union";
@@ -231,101 +225,78 @@ pub fn message_indexes(bytes: &Bytes, skip: usize) -> Result<(Vec<usize>, usize)
     Ok((path, before - input.left()))
 }
 
-/// The converter.
-pub struct ProtobufConverter {
-    serde: Serde,
+/// Protobuf in the hands of a converter.
+pub struct Protobuf {
     settings: Settings,
-    encoders: Cache<Option<SchemaRef>, Arc<(u32, Encoder)>>,
-    schemas: Cache<u32, Arc<(ProtoSchema, Option<i32>)>>,
-    decoders: Cache<(u32, Vec<usize>), Arc<Decoder>>,
 }
 
-impl ProtobufConverter {
-    /// The Java class.
-    pub const CLASS: &'static str = "io.confluent.connect.protobuf.ProtobufConverter";
+/// Reads the messages of one schema, each of which says which of its kinds it is.
+pub struct Reader {
+    proto: ProtoSchema,
+    version: Option<i32>,
+    /// No more than the schema has kinds.
+    decoders: Mutex<HashMap<Vec<usize>, Arc<Decoder>>>,
+}
 
-    /// The keys.
-    pub fn config_def() -> ConfigDef {
-        with_registry(Settings::config_def())
+impl Reader {
+    fn decoder(&self, path: Vec<usize>, settings: &Settings) -> Result<Arc<Decoder>> {
+        let mut decoders = self.decoders.lock();
+        if let Some(decoder) = decoders.get(&path) {
+            return Ok(Arc::clone(decoder));
+        }
+        let decoder = Arc::new(Decoder::new(&self.proto, &path, self.version, settings)?);
+        decoders.insert(path, Arc::clone(&decoder));
+        Ok(decoder)
+    }
+}
+
+impl Format for Protobuf {
+    const CLASS: &'static str = "io.confluent.connect.protobuf.ProtobufConverter";
+    const TYPE: SchemaType = SchemaType::Protobuf;
+    type Writer = Encoder;
+    type Reader = Reader;
+
+    fn config_def() -> ConfigDef {
+        refused::define(Settings::config_def(), refused::PROTOBUF)
     }
 
-    /// From its configuration, prefix removed.
-    pub fn from_config(config: &RawConfig, is_key: bool) -> Configured<Self> {
-        let config = Self::config_def().parse(config)?;
-        let serde = Serde::new(SerdeConfig::new(&config, is_key)?, SchemaType::Protobuf, is_key);
-        let size = serde.config.cache_size;
-        Ok(Self {
-            settings: Settings::new(&config),
-            encoders: Cache::new(size, serde.write_ttl()),
-            schemas: Cache::new(size, None),
-            decoders: Cache::new(size, None),
-            serde,
-        })
+    fn new(config: &Config, _serde: &SerdeConfig) -> Self {
+        Self { settings: Settings::new(config) }
     }
 
-    fn encoder(&self, topic: &str, schema: &SchemaRef) -> Result<Arc<(u32, Encoder)>> {
+    fn writer(&self, asking: &Asking<'_>, topic: &str, schema: Option<&SchemaRef>) -> Result<Written<Self>> {
+        let schema = schema.ok_or_else(|| Error::data("Data without a schema cannot be written as Protobuf"))?;
         let text = from_connect(schema, &self.settings)?;
         let own = ProtoSchema::parse(&text, &[])?;
         let name = own.message_for(schema.name())?.full_name().to_owned();
-        let (id, proto) = match self.serde.writing(topic, Some(&name), &SchemaText::new(text))? {
+        let (id, proto) = match asking.writing(topic, Some(&name), &SchemaText::new(text))? {
             WriteWith::Own { id } => (id, own),
-            WriteWith::Theirs { id, text } => {
-                (id, ProtoSchema::parse(&text.schema, &self.serde.client.references(&text)?)?)
-            }
+            WriteWith::Theirs { id, text } => (id, ProtoSchema::parse(&text.schema, &asking.references(&text)?)?),
         };
-        let encoder = Encoder::new(schema, &proto, &self.settings).map_err(|error| {
-            Error::data(format!("Schema {id} of the registry does not fit the data: {}", error.message()))
-                .with_reason("IncompatibleSchema")
-        })?;
-        Ok(Arc::new((id, encoder)))
+        let writer = Encoder::new(schema, &proto, &self.settings).map_err(|error| serde::unfit(id, &error))?;
+        Ok(Written { id, writer })
     }
 
-    fn schema(&self, topic: &str, id: u32) -> Result<Arc<(ProtoSchema, Option<i32>)>> {
-        let text = self.serde.reading(topic, id)?;
-        let proto = ProtoSchema::parse(&text.schema, &self.serde.client.references(&text)?)?;
+    fn reader(&self, asking: &Asking<'_>, topic: &str, id: u32) -> Result<Reader> {
+        let text = asking.reading(topic, id)?;
+        let proto = ProtoSchema::parse(&text.schema, &asking.references(&text)?)?;
         let name = proto.message_at(&[0]).ok().map(|message| message.full_name().to_owned());
-        let version = self.serde.version(topic, name.as_deref(), &text)?;
-        Ok(Arc::new((proto, version)))
+        let version = asking.version(topic, name.as_deref(), &text)?;
+        Ok(Reader { proto, version, decoders: Mutex::default() })
     }
 
-    fn write(&self, topic: &str, data: &Data) -> Result<Option<Bytes>> {
+    fn write(&self, data: &Data, writer: impl FnOnce() -> Result<Arc<Written<Self>>>) -> Result<Option<Bytes>> {
         if data.value.is_null() {
             return Ok(None);
         }
-        let Some(schema) = &data.schema else {
-            return Err(Error::data("Data without a schema cannot be written as Protobuf"));
-        };
-        let encoder = self.encoders.get_or(topic, &data.schema, || self.encoder(topic, schema))?;
-        let (id, encoder) = &*encoder;
-        let mut out = Vec::with_capacity(256);
-        out.extend_from_slice(&serde::header(*id));
-        encoder.encode(&mut out, &data.value)?;
+        let Written { id, writer } = &*writer()?;
+        let mut out = serde::begin(*id);
+        writer.encode(&mut out, &data.value)?;
         Ok(Some(out.into()))
     }
 
-    fn read(&self, topic: &str, bytes: &Bytes) -> Result<Data> {
-        let (id, _) = serde::split(bytes)?;
-        let (path, length) = message_indexes(bytes, serde::HEADER)?;
-        let key = (id, path);
-        let decoder = self.decoders.get_or(topic, &key, || {
-            let schema = self.schemas.get_or(topic, &id, || self.schema(topic, id))?;
-            Ok(Arc::new(Decoder::new(&schema.0, &key.1, schema.1, &self.settings)?))
-        })?;
-        decoder.decode(bytes, serde::HEADER + length)
-    }
-}
-
-impl Converter for ProtobufConverter {
-    fn from_connect(&self, topic: &str, _headers: &mut Vec<Header>, data: &Data) -> Result<Option<Bytes>> {
-        self.write(topic, data).map_err(|error| self.serde.not_written(topic, error))
-    }
-
-    fn to_connect(&self, topic: &str, _headers: &[Header], bytes: Option<&Bytes>) -> Result<Data> {
-        let Some(bytes) = bytes else { return Ok(Data::NULL) };
-        self.read(topic, bytes).map_err(|error| self.serde.not_read(topic, error))
-    }
-
-    fn class(&self) -> &'static str {
-        Self::CLASS
+    fn read(&self, reader: &Reader, message: &Bytes, skip: usize) -> Result<Data> {
+        let (path, length) = message_indexes(message, skip)?;
+        reader.decoder(path, &self.settings)?.decode(message, skip + length)
     }
 }

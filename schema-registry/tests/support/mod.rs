@@ -2,9 +2,9 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod http;
+
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use barnabas_connect::{Converter, Registry};
@@ -17,7 +17,10 @@ pub struct State {
     /// By id - 1: the request that registered it.
     schemas: Vec<Json>,
     pub requests: Vec<String>,
-    pub authorizations: Vec<Option<String>>,
+    /// What the last request carried.
+    pub headers: HashMap<&'static str, String>,
+    /// The authorization without which nothing is answered, when it is set.
+    pub admit: Option<String>,
     /// The answer to everything, when it is set.
     pub refuse: Option<(u16, String)>,
 }
@@ -30,15 +33,22 @@ pub struct FakeRegistry {
 
 impl FakeRegistry {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || serve(stream.unwrap(), &shared));
-            }
+        let url = http::serve(None, move |request| {
+            let mut state = shared.lock().unwrap();
+            state.requests.push(format!("{} {}", request.method, request.path));
+            let names = ["Authorization", "target-sr-cluster", "Confluent-Identity-Pool-Id", "X-Own"];
+            let headers = names.into_iter().filter_map(|name| Some((name, request.header(name)?.to_owned())));
+            state.headers = headers.collect();
+            let body = serde_json::from_slice(&request.body).unwrap_or(Json::Null);
+            let denied = state.admit.is_some() && state.admit.as_deref() != request.header("Authorization");
+            let (status, answer) = match state.refuse.clone() {
+                Some((status, message)) => (status, json!({"error_code": status, "message": message})),
+                None if denied => (401, json!({"error_code": 401, "message": "Unauthorized"})),
+                None => state.answer(&request.method, &request.path, body),
+            };
+            (status, answer.to_string().into_bytes())
         });
         Self { url, state }
     }
@@ -89,7 +99,7 @@ impl State {
     }
 
     fn answer(&mut self, method: &str, path: &str, body: Json) -> (u16, Json) {
-        let path = path.split('?').next().unwrap();
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let of = |id: u32, subject: &str, version: usize, schema: &Json| {
             let mut json = schema.clone();
@@ -120,47 +130,21 @@ impl State {
                     None => (404, json!({"error_code": 40401, "message": "Subject not found"})),
                 }
             }
+            // The newest whose metadata has all that the query asks for.
+            ("GET", ["subjects", subject, "metadata"]) => {
+                let words: Vec<_> = query.split('&').map(|word| word.split_once('=').unwrap()).collect();
+                let wanted: Vec<_> = words.windows(2).filter(|pair| pair[0].0 == "key").collect();
+                let has = |id: u32| {
+                    let properties = &self.schemas[id as usize - 1]["metadata"]["properties"];
+                    wanted.iter().all(|pair| properties[pair[0].1] == pair[1].1)
+                };
+                let versions = self.subjects.get(*subject).cloned().unwrap_or_default();
+                match versions.iter().rposition(|id| has(*id)) {
+                    Some(at) => of(versions[at], subject, at + 1, &self.schemas[versions[at] as usize - 1]),
+                    None => (404, json!({"error_code": 40402, "message": "Version not found"})),
+                }
+            }
             other => panic!("{other:?}"),
-        }
-    }
-}
-
-fn serve(stream: TcpStream, state: &Mutex<State>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut stream = stream;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
-            return;
-        }
-        let (method, path) = (line.split(' ').next().unwrap().to_owned(), line.split(' ').nth(1).unwrap().to_owned());
-        let (mut length, mut authorization) = (0, None);
-        loop {
-            let mut header = String::new();
-            reader.read_line(&mut header).unwrap();
-            let Some((name, value)) = header.trim().split_once(": ") else { break };
-            match name.to_ascii_lowercase().as_str() {
-                "content-length" => length = value.parse().unwrap(),
-                "authorization" => authorization = Some(value.to_owned()),
-                _ => {}
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        let body = serde_json::from_slice(&body).unwrap_or(Json::Null);
-        let (status, answer) = {
-            let mut state = state.lock().unwrap();
-            state.requests.push(format!("{method} {path}"));
-            state.authorizations.push(authorization);
-            match state.refuse.clone() {
-                Some((status, message)) => (status, json!({"error_code": status, "message": message})),
-                None => state.answer(&method, &path, body),
-            }
-        };
-        let answer = answer.to_string();
-        let text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
-        if stream.write_all(text.as_bytes()).is_err() {
-            return;
         }
     }
 }

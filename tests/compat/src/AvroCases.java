@@ -117,7 +117,7 @@ final class AvroCases {
         return out.toByteArray();
     }
 
-    private static Object[][] picked() {
+    static Object[][] picked() {
         Schema row = SchemaBuilder.struct().name("dev.example.Row").version(3).doc("A row.").parameter("p", "q")
             .field("id", Schema.INT64_SCHEMA).field("name", Schema.OPTIONAL_STRING_SCHEMA)
             .field("small", SchemaBuilder.int8().defaultValue((byte) 3).build())
@@ -185,7 +185,7 @@ final class AvroCases {
     };
 
     /** Names are such that Avro allows them. */
-    private static Schema schema(Random random, int depth) {
+    static Schema schema(Random random, int depth) {
         SchemaBuilder builder = builder(random, depth);
         if (random.chance(40)) builder.optional();
         if (builder.name() == null && builder.type() != Schema.Type.STRUCT && builder.type() != Schema.Type.MAP && random.chance(10)) builder.name("dev.example.Type" + random.below(3));
@@ -228,7 +228,7 @@ final class AvroCases {
         }
     }
 
-    private static Object value(Random random, Schema schema) {
+    static Object value(Random random, Schema schema) {
         return random.value(schema, true);
     }
 

@@ -56,6 +56,8 @@ public final class Fixtures {
         write(folder, "retries.json", RetryCases.all());
         write(folder, "avro-from.json", AvroCases.from());
         write(folder, "avro-to.json", AvroCases.to());
+        write(folder, "wire-theirs.json", WireCases.theirs());
+        write(folder, "wire-ours-read.json", WireCases.ours(folder));
         System.exit(0);
     }
 

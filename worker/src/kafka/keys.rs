@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::jaas;
+use barnabas_connect::jaas;
 
 /// Which client a key is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

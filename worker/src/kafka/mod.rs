@@ -4,7 +4,6 @@ pub mod admin;
 pub mod clients;
 pub mod context;
 pub mod errors;
-mod jaas;
 pub mod keys;
 pub mod monitor;
 pub mod offsets;

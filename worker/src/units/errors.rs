@@ -165,6 +165,11 @@ impl ErrorHandler {
         let started = Instant::now();
         let mut attempt = 1;
         while failed.1.is_retriable() {
+            // The next record may wait as long for a system that does not answer. Also one that is never tried again is
+            // therefore not given up: it is read again.
+            if self.stop.is_cancelled() {
+                return Err(NoResult::Stopping);
+            }
             // Connect counts the last attempt of those that it gives up twice, and so does this: here, and as a failed record.
             self.status.record_failed();
             let Some(pause) = self.policy.next_pause(attempt, started.elapsed()) else { break };
@@ -276,6 +281,8 @@ mod tests {
         // And not when the task is to stop.
         handler.stop.cancel();
         assert!(matches!(handler.retry(first(), never).await, Err(NoResult::Stopping)));
+        once.stop.cancel();
+        assert!(matches!(once.retry(first(), never).await, Err(NoResult::Stopping)));
     }
 
     /// `retries.json` is what Connect's `RetryWithToleranceOperator` does on a clock of its own.

@@ -8,10 +8,11 @@ use std::{
 
 use async_trait::async_trait;
 use barnabas_connect::{
-    ConfigDef, Connector, ConnectorContext, ConnectorPlugin, Data, ErrantRecordReporter, Error, Kind, OffsetMap,
-    Offsets, RawConfig, Record, SinkContext, SinkTask, SourceContext, SourcePosition, SourceTask, TaskFactory,
-    TopicPartition, TransactionContext, Value,
+    ConfigDef, ConfigKey, Connector, ConnectorContext, ConnectorPlugin, Converter, Data, ErrantRecordReporter, Error,
+    Header, Kind, OffsetMap, Offsets, RawConfig, Record, SinkContext, SinkTask, SourceContext, SourcePosition,
+    SourceTask, TaskFactory, TopicPartition, TransactionContext, Value, config::Type, converter::ConverterPlugin,
 };
+use bytes::Bytes;
 
 /// What happened to a connector of a test, and what is to happen.
 #[derive(Default)]
@@ -30,6 +31,8 @@ pub struct Observed {
     pub limit: Mutex<u64>,
     /// Values that a sink reports as errant instead of taking them.
     pub errant: Mutex<Vec<String>>,
+    /// How many conversions [`STUCK`] was asked for.
+    pub conversions: Mutex<u32>,
     /// How often a sink cannot make durable what it has, in a retriable way.
     pub fail_flushes: Mutex<u32>,
     /// What a sink confirms of an offset that it is asked for; nothing below 0. By default all of it.
@@ -46,6 +49,38 @@ pub type Confirm = fn(i64) -> i64;
 
 pub static COUNTER: Plugin = Plugin { class: "test.CounterSourceConnector", kind: Kind::Source };
 pub static COLLECTOR: Plugin = Plugin { class: "test.CollectorSinkConnector", kind: Kind::Sink };
+
+/// A converter that waits for somebody who does not answer; `connector` says for which connector.
+pub static STUCK: ConverterPlugin = ConverterPlugin {
+    class: "test.StuckConverter",
+    version: "1",
+    config_def: || ConfigDef::new().define(ConfigKey::new("connector", Type::String)),
+    build: |config, _| Ok(Arc::new(Stuck(observed(&config["connector"])))),
+};
+
+struct Stuck(Arc<Observed>);
+
+impl Stuck {
+    fn wait(&self) -> Error {
+        *self.0.conversions.lock().unwrap() += 1;
+        tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(200)));
+        Error::retriable("nobody answers")
+    }
+}
+
+impl Converter for Stuck {
+    fn from_connect(&self, _: &str, _: &mut Vec<Header>, _: &Data) -> Result<Option<Bytes>, Error> {
+        Err(self.wait())
+    }
+
+    fn to_connect(&self, _: &str, _: &[Header], _: Option<&Bytes>) -> Result<Data, Error> {
+        Err(self.wait())
+    }
+
+    fn class(&self) -> &'static str {
+        STUCK.class
+    }
+}
 
 pub struct Plugin {
     class: &'static str,

@@ -75,6 +75,7 @@ pub fn registry() -> Registry {
     barnabas_file::register(&mut registry);
     registry.register(&connectors::COUNTER);
     registry.register(&connectors::COLLECTOR);
+    registry.register_converter(&connectors::STUCK);
     registry.register(&table::TABLE);
     registry.register_converter(&flaky::FLAKY);
     registry

@@ -28,7 +28,7 @@ use stop::stop;
 use crate::{
     cache,
     daemon::{self, Daemons},
-    image, kafka, progress,
+    image, kafka, progress, registry,
     run::{self, program},
     tools::{PAUSE_IMAGE, Tools},
 };
@@ -48,6 +48,8 @@ const NETWORK: &str = "barnabas-test";
 /// Clients of the API: they stop first, so that nothing restarts what stops after them.
 const CLIENTS: &[&str] = &["kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "dns"];
 const SERVERS: &[&str] = &["kafka", "containerd", "kube-apiserver", "etcd"];
+/// What a test run may have started beside the cluster.
+const GUESTS: &[&str] = &[registry::NAME];
 
 /// Who stops the cluster.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -140,6 +142,11 @@ impl Cluster {
             ("BARNABAS_TEST_KAFKA_USER", kafka::USER.to_owned()),
             ("BARNABAS_TEST_KAFKA_PASSWORD", kafka::PASSWORD.to_owned()),
         ])
+    }
+
+    /// The programs beside it, recorded with its own, so that they end with it also when this process is killed.
+    pub fn daemons(&self) -> &Daemons {
+        &self.daemons
     }
 
     /// The file that sets the environment in a shell: `. FILE`.

@@ -7,7 +7,7 @@ use rustix::{
     process::Signal,
 };
 
-use super::{BRIDGE, CLIENTS, NETWORK, SERVERS, ip, socket};
+use super::{BRIDGE, CLIENTS, GUESTS, NETWORK, SERVERS, ip, socket};
 use crate::{
     daemon::{self, Daemons},
     progress, run,
@@ -24,6 +24,7 @@ pub fn stop(folder: &Path) {
     // Containers outlive containerd: their shims are ours by the path of our own socket on their command line.
     daemon::kill_trees("containerd-shim-runc-v2", &socket(folder).display().to_string());
     daemons.stop(SERVERS, Signal::KILL, Duration::ZERO);
+    daemons.stop(GUESTS, Signal::KILL, Duration::ZERO);
     remove_firewall(&folder.join("kube"));
     ip(&["link", "delete", BRIDGE]);
     remove_links(Path::new("/var/log/containers"), folder);
