@@ -11,7 +11,7 @@ use std::{
     io::{BufWriter, Write},
     process::Command,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -32,16 +32,26 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
-/// 1 GB in all, far more than the budgets.
+/// 1 GB in all, far more than the budget.
 const RECORDS: usize = 10_000;
 const VALUE: usize = 100_000;
 
 /// What a worker may take that runs the connectors of one of these tests.
 const BUDGET_MIB: u64 = 200;
 
-/// A value or a line with its number; a line has its end besides.
+/// A value or a line, with its number at the beginning: text that compresses as well as other people's.
 fn numbered(number: usize) -> String {
-    format!("{number:08}{}", "x".repeat(VALUE - 8))
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let mut text = String::new();
+        let mut random = 7_u64;
+        while text.len() < VALUE {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (id, name, amount) = (random >> 40, random % 1000, random % 9999);
+            text += &format!(r#"{{"id":{id},"name":"customer {name}","city":"Berlin","amount":{amount}.5}}"#);
+        }
+        text
+    });
+    format!("{number:08}{}", &TEXT[8..VALUE])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,8 +98,9 @@ async fn sinks_that_take_nothing_do_not_fill_the_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_kafka_holds_back_does_not_fill_the_memory_and_loses_nothing() {
-    /// What the source that can moves meanwhile.
-    const OTHERS: usize = 3_000;
+    /// 300 MB, and what the source that can moves meanwhile: each is more than the budget.
+    const LINES: usize = 3_000;
+    const OTHERS: usize = 2_200;
     let Some(kafka) = kafka() else { return };
     let (name, topic, other) = (unique("fast"), unique("t"), unique("t"));
     create_topic(&kafka, &topic, 1).await;
@@ -110,7 +121,7 @@ async fn a_source_that_kafka_holds_back_does_not_fill_the_memory_and_loses_nothi
     let (input, written) = (process.input(), Arc::new(AtomicUsize::new(0)));
     let writer = {
         let written = Arc::clone(&written);
-        std::thread::spawn(move || write_lines(input, RECORDS, &written))
+        std::thread::spawn(move || write_lines(input, LINES, &written))
     };
     eventually("the other source to move everything", async || {
         (end(&kafka, &other).await >= OTHERS as i64).then_some(())
@@ -121,7 +132,7 @@ async fn a_source_that_kafka_holds_back_does_not_fill_the_memory_and_loses_nothi
     assert!(held < 100, "whoever writes the lines feels it: {held} MiB");
     assert!(peak < BUDGET_MIB, "{peak} MiB");
     limit_producer(&kafka, &client, None).await;
-    eventually("the rest", async || (end(&kafka, &topic).await >= RECORDS as i64).then_some(())).await;
+    eventually("the rest", async || (end(&kafka, &topic).await >= LINES as i64).then_some(())).await;
     writer.join().unwrap().unwrap();
     let peak = process.peak_mib();
     println!("{peak} MiB at most in the end");
@@ -129,7 +140,7 @@ async fn a_source_that_kafka_holds_back_does_not_fill_the_memory_and_loses_nothi
     drop(process);
     tokio::task::spawn_blocking({
         let (kafka, topic) = (kafka.clone(), topic.clone());
-        move || check_numbers(&kafka, &topic)
+        move || check_numbers(&kafka, &topic, LINES)
     })
     .await
     .unwrap();
@@ -146,7 +157,7 @@ fn write_lines(to: impl Write, lines: usize, written: &AtomicUsize) -> std::io::
 }
 
 /// Every record is there, in its order, and none twice.
-fn check_numbers(kafka: &str, topic: &str) {
+fn check_numbers(kafka: &str, topic: &str, records: usize) {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka)
         .set("group.id", unique("reader"))
@@ -157,7 +168,7 @@ fn check_numbers(kafka: &str, topic: &str) {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
     consumer.assign(&list).unwrap();
-    for number in 0..RECORDS {
+    for number in 0..records {
         let message = consumer.poll(common::PATIENCE).expect("a record in time").unwrap();
         let value = message.payload().unwrap();
         assert_eq!((value.len(), &value[..8]), (VALUE, format!("{number:08}").as_bytes()));
@@ -165,7 +176,10 @@ fn check_numbers(kafka: &str, topic: &str) {
 }
 
 async fn fill(kafka: &str, topic: &str) {
-    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", kafka).create().unwrap();
+    // What is fetched at once grows several times in memory.
+    let mut config = ClientConfig::new();
+    let producer: BaseProducer =
+        config.set("bootstrap.servers", kafka).set("compression.type", "lz4").create().unwrap();
     let topic = topic.to_owned();
     let fill = move || {
         let mut sent = 0;
