@@ -171,7 +171,7 @@ impl ErrorHandler {
             tracing::debug!(stage = failed.0.name(), error = %failed.1, retry_in = ?pause, "An operation is tried again.");
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => break,
+                () = self.stop.cancelled() => return Err(NoResult::Stopping),
                 () = tokio::time::sleep(pause) => {}
             }
             self.status.counters.retries.fetch_add(1, Relaxed);

@@ -31,7 +31,6 @@ pub(super) struct Batch {
     skipped: HashSet<Place>,
     /// The record that fails the task once those before it are put.
     fails: Option<(Place, Error)>,
-    tried: bool,
 }
 
 /// A batch as records.
@@ -119,7 +118,6 @@ impl Batch {
                 return Converted { records, end: Some((at, End::Failed(error))) };
             }
             let converted = match raw.to_record(settings) {
-                Err(_) if self.tried && errors.policy.keeps_records() => continue,
                 Err(failed) => errors.retry(failed, || raw.to_record(settings)).await,
                 Ok(record) => Ok(record),
             };
@@ -137,7 +135,6 @@ impl Batch {
 
     /// The put has to be tried again: keeps the error of the record that will fail the task then.
     pub(super) fn keep(&mut self, end: Option<(usize, End)>) {
-        self.tried = true;
         if let Some((at, End::Failed(error))) = end {
             self.fails = Some((self.raws[at].place(), error));
         }
