@@ -65,6 +65,9 @@ pub struct KafkaConnectorStatus {
     /// One entry for each task.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskStatus>,
+    /// Sources: tasks of an earlier plan that Kafka has yet to fence; until then no task of the present one starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retired_tasks: Vec<i32>,
     /// How many tasks the connector was allowed: `spec.tasksMax`.
     pub tasks_max: i32,
     /// How many tasks run.

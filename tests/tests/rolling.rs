@@ -14,6 +14,12 @@ fn an_upgrade_rolls_pods_one_by_one_without_loss() {
     let mut intervals = scene.intervals().unwrap();
     intervals.until_running(4, LIMIT).unwrap();
     let old = scene.workers().unwrap().into_iter().map(|pod| pod.uid).collect::<BTreeSet<_>>();
+    // Records may flow before the kubelet has asked for the first time.
+    eventually("both workers are ready", LIMIT, || {
+        let ready = scene.workers()?.iter().filter(|pod| pod.ready).count();
+        if ready == 2 { Ok(Some(())) } else { bail!("{ready} of 2") }
+    })
+    .unwrap();
 
     let image = scene.testbed().image_2();
     scene.cluster().patch(scene.ns(), "connectcluster/connect", &json!({"spec": {"image": image}})).unwrap();

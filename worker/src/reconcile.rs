@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use barnabas_protocol::{TargetState, Unit};
+use barnabas_protocol::Unit;
 
 /// Names a unit within its cluster: connector and task; the task is absent for the connector unit.
 pub type Key = (String, Option<u32>);
@@ -21,8 +21,8 @@ pub struct Running {
 pub enum Step {
     /// Start this unit.
     Start(Key),
-    /// Pause or resume in place.
-    SetTarget(Key, TargetState),
+    /// Tell it what may change while it runs: whether it is paused, and what it is to fence.
+    Keep(Key),
     /// Stop; when it is gone, reconcile again.
     Stop(Key),
 }
@@ -34,7 +34,7 @@ pub fn steps(desired: &BTreeMap<Key, Unit>, running: &BTreeMap<Key, Running>) ->
     for (key, now) in running {
         let wanted = desired.get(key).filter(|unit| unit.incarnation == now.incarnation && !now.stopping);
         match wanted {
-            Some(unit) => steps.push(Step::SetTarget(key.clone(), unit.target())),
+            Some(_) => steps.push(Step::Keep(key.clone())),
             None if now.stopping => {}
             None => steps.push(Step::Stop(key.clone())),
         }
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn the_same_set_again_restarts_nothing() {
         let steps = steps(&desired(&[(None, 1), (Some(0), 2)]), &running(&[(None, 1, false), (Some(0), 2, false)]));
-        assert!(steps.iter().all(|step| matches!(step, Step::SetTarget(..))), "{steps:?}");
+        assert!(steps.iter().all(|step| matches!(step, Step::Keep(_))), "{steps:?}");
     }
 
     #[test]
@@ -91,6 +91,6 @@ mod tests {
     #[test]
     fn what_is_not_desired_stops_and_others_are_left_alone() {
         let steps = steps(&desired(&[(Some(1), 1)]), &running(&[(Some(0), 1, false), (Some(1), 1, false)]));
-        assert_eq!(steps, [Step::Stop(key(Some(0))), Step::SetTarget(key(Some(1)), TargetState::Unspecified)]);
+        assert_eq!(steps, [Step::Stop(key(Some(0))), Step::Keep(key(Some(1)))]);
     }
 }

@@ -342,14 +342,15 @@ impl Inner {
             .collect();
         for step in steps(&core.desired, &running) {
             match step {
+                Step::Keep(key) => {
+                    if let (Some(unit), Some(wanted)) = (core.running.get(&key), core.desired.get(&key)) {
+                        unit.set_target(wanted.target());
+                        unit.set_fence(wanted.fence.as_ref());
+                    }
+                }
                 Step::Stop(key) => {
                     if let Some(unit) = core.running.get(&key) {
                         unit.stop();
-                    }
-                }
-                Step::SetTarget(key, target) => {
-                    if let Some(unit) = core.running.get(&key) {
-                        unit.set_target(target);
                     }
                 }
                 Step::Start(key) => {
@@ -390,7 +391,10 @@ impl Inner {
 impl Core {
     fn save(&self) {
         let Some(state) = &self.state else { return };
-        let set = DesiredSet { units: self.desired.values().cloned().collect() };
+        // What was to be fenced once is not fenced again by a process that resumes by itself: other tasks may have those
+        // transactional ids by then.
+        let unit = |unit: &Unit| Unit { fence: None, ..unit.clone() };
+        let set = DesiredSet { units: self.desired.values().map(unit).collect() };
         if let Err(error) = state.save(self.fence.newest(), &set) {
             tracing::error!(%error, "The desired set cannot be saved; a restart would not resume it.");
         }

@@ -5,7 +5,7 @@ mod common;
 
 use std::{fs, io::Write, time::Duration};
 
-use barnabas_protocol::{TargetState, UnitState};
+use barnabas_protocol::{TargetState, UnitReport, UnitState};
 use barnabas_worker::WorkerConfig;
 use common::{
     Driver, config,
@@ -169,6 +169,52 @@ async fn a_zombie_writes_nothing_that_readers_of_transactions_see() {
     assert_eq!(values(&kafka, &topic).await, counted(0..600));
     old.worker.shutdown().await;
     new.worker.shutdown().await;
+}
+
+/// What KIP-618 has the leader of a Connect cluster do: task 5 of an earlier plan lives on where no operator reaches it, and
+/// its work has gone to tasks with other transactional ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_of_an_earlier_plan_commits_nothing_once_the_instance_has_it_fenced() {
+    let Some(kafka) = kafka() else { return };
+    for exactly in [true, false] {
+        let (name, topic, group) = (unique("retired"), unique("t"), unique("g"));
+        create_topic(&kafka, &topic, 1).await;
+        let config = || if exactly { exactly_once(&kafka, &group) } else { config(&kafka, &group) };
+        *observed(&name).limit.lock().unwrap() = 300;
+        let plugin = [("connector.class", COUNTER), ("topic", topic.as_str())];
+        let mut lost = Driver::start(config());
+        lost.task(&name, 5, &plugin);
+        let committed = |next: &'static str| {
+            move |unit: &UnitReport| {
+                unit.progress.as_ref().is_some_and(|progress| progress.positions.values().any(|o| o == next))
+            }
+        };
+        lost.until_unit(&name, Some(5), "the first offsets", committed(r#"{"next":300}"#)).await;
+
+        let mut home = Driver::start(config());
+        home.unit(&name, None, 1, &plugin);
+        home.until_unit(&name, None, "its plan", |unit| unit.plan.is_some() && unit.fenced == 0).await;
+        home.fence(&name, 7, &[4, 5]);
+        home.until_unit(&name, None, "the fence", |unit| unit.fenced == 7).await;
+        assert_eq!(lost.worker.reports().borrow().units[0].state(), UnitState::Running, "it does not know yet");
+
+        *observed(&name).limit.lock().unwrap() = 600;
+        let failed = lost.until_state(&name, 5, UnitState::Failed).await;
+        assert_eq!(failed.error.as_ref().unwrap().reason, "Fenced");
+        assert!(committed(r#"{"next":300}"#)(&failed), "{failed:#?}");
+        if exactly {
+            assert_eq!(values(&kafka, &topic).await, counted(0..300));
+        }
+        // Whoever has the work now goes on where the fenced one had got to.
+        home.task(&name, 0, &plugin);
+        home.until_unit(&name, Some(0), "the rest", committed(r#"{"next":600}"#)).await;
+        assert_eq!(*observed(&name).started_at.lock().unwrap(), [0, 300]);
+        if exactly {
+            assert_eq!(values(&kafka, &topic).await, counted(0..600));
+        }
+        lost.worker.shutdown().await;
+        home.worker.shutdown().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

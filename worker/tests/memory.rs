@@ -127,7 +127,7 @@ async fn a_source_that_kafka_holds_back_does_not_fill_the_memory_and_loses_nothi
         (end(&kafka, &other).await >= OTHERS as i64).then_some(())
     })
     .await;
-    let (held, peak) = (written.load(Relaxed) * VALUE >> 20, process.peak_mib());
+    let (held, peak) = ((written.load(Relaxed) * VALUE) >> 20, process.peak_mib());
     println!("{peak} MiB at most while Kafka had {} records, and {held} MiB were written", end(&kafka, &topic).await);
     assert!(held < 100, "whoever writes the lines feels it: {held} MiB");
     assert!(peak < BUDGET_MIB, "{peak} MiB");

@@ -5,7 +5,9 @@ mod common;
 
 use barnabas_protocol::{ErrorCode, UnitReport, UnitState};
 use common::{
-    Driver, committed, config, connectors::observed, create_topic, eventually, flaky, kafka, produce, read_all, unique,
+    Driver, committed, config,
+    connectors::{Confirm, observed},
+    create_topic, eventually, flaky, kafka, produce, read_all, unique,
 };
 
 const COLLECTOR: &str = "test.CollectorSinkConnector";
@@ -345,7 +347,7 @@ async fn only_what_a_sink_confirms_is_committed() {
     let group = format!("connect-{name}");
     let observed = observed(&name);
     // Fewer than it has; more; nothing at all. The two latter commit nothing.
-    let answers: [(fn(i64) -> i64, i64); 3] = [(|_| 4, 4), (|offset| offset + 5, 4), (|_| -1, 4)];
+    let answers: [(Confirm, i64); 3] = [(|_| 4, 4), (|offset| offset + 5, 4), (|_| -1, 4)];
     let mut driver = Driver::start(config(&kafka, &unique("g")));
     let mut given = 0;
     for (incarnation, (answer, position)) in answers.into_iter().enumerate() {

@@ -150,6 +150,7 @@ pub fn connector_status(draft: ConnectorStatusDraft) -> KafkaConnectorStatus {
         observed_generation: Some(draft.observed_generation),
         connector_status: draft.connector_status,
         tasks: draft.tasks.into_iter().map(task).collect(),
+        retired_tasks: draft.retired.into_iter().map(int).collect(),
         tasks_max: int(draft.tasks_max),
         tasks_running: int(draft.tasks_running),
         summary: Some(format!("{}/{}", draft.tasks_running, draft.tasks_planned)),

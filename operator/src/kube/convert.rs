@@ -57,6 +57,7 @@ pub fn connector_status(draft: ConnectorStatusDraft, cluster: &str) -> KafkaConn
                 positions: task.positions,
             })
             .collect(),
+        retired_tasks: draft.retired.into_iter().map(count).collect(),
         tasks_max: count(draft.tasks_max),
         tasks_running: count(draft.tasks_running),
         summary: Some(format!("{}/{}", draft.tasks_running, draft.tasks_planned)),
@@ -81,6 +82,8 @@ pub fn previous_status(status: &KafkaConnectorStatus) -> PreviousStatus {
             last_restart: auto.last_restart_timestamp.as_deref().and_then(millis).unwrap_or_default(),
         }),
         topics: status.topics.clone(),
+        tasks: status.tasks.iter().filter_map(|task| u32::try_from(task.id).ok()).collect(),
+        retired: status.retired_tasks.iter().filter_map(|task| u32::try_from(*task).ok()).collect(),
     }
 }
 
@@ -211,6 +214,7 @@ mod tests {
                 last_record: None,
                 positions: Default::default(),
             }],
+            retired: vec![2, 3],
             label_selector: String::new(),
         };
         let conditions = draft.conditions.clone();
@@ -222,6 +226,7 @@ mod tests {
         let previous = previous_status(&status);
         assert_eq!(previous.conditions, conditions);
         assert_eq!(previous.auto_restart, auto_restart);
+        assert_eq!((previous.tasks, previous.retired), (vec![1], vec![2, 3]));
     }
 
     #[test]

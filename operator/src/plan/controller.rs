@@ -145,6 +145,7 @@ impl Controller {
         if connector.last_status.is_some() {
             return;
         }
+        connector.retired.inherit(&previous);
         connector.inherited = !previous.conditions.is_empty();
         connector.conditions = previous.conditions;
         connector.auto_restart = previous.auto_restart;
@@ -157,7 +158,8 @@ impl Controller {
         self.dirty.insert(id);
         if let Some(connector) = self.connectors.get_mut(&id) {
             let (units, timer) = (std::mem::take(&mut connector.units), connector.timer);
-            *connector = Connector { units, timer, ..Connector::new(key) };
+            let retired = std::mem::take(&mut connector.retired);
+            *connector = Connector { units, timer, retired, ..Connector::new(key) };
             self.validating.remove(&id);
         }
     }

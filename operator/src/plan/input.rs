@@ -183,6 +183,10 @@ pub struct PreviousStatus {
     pub auto_restart: Option<super::AutoRestartStatus>,
     /// `status.topics`.
     pub topics: Vec<String>,
+    /// Ids of `status.tasks`.
+    pub tasks: Vec<u32>,
+    /// `status.retiredTasks`.
+    pub retired: Vec<u32>,
 }
 
 /// Why a validation could not be done at all (the worker was unreachable, the call timed out). It is repeated.

@@ -79,7 +79,8 @@ impl Controller {
     fn adopt(&mut self, id: ConnectorId) {
         let Some(connector) = self.connectors.get(&id) else { return };
         let mut found: Vec<(u32, WorkerId)> = Vec::new();
-        for (part, unit) in connector.units.iter().filter(|(_, unit)| !unit.given) {
+        let ended = |part: &u32| connector.retired.has(*part);
+        for (part, unit) in connector.units.iter().filter(|(part, unit)| !unit.given && !ended(part)) {
             let unit_id = UnitId { connector: id, part: *part };
             let best = unit
                 .holders
@@ -292,6 +293,7 @@ impl Controller {
                 accepted.config.as_ref(),
             );
             self.want_tasks(id, &accepted);
+            self.fence_retired(id);
         }
         let Some(connector) = self.connectors.get_mut(&id) else { return };
         let Some(paused) = paused else { return };
@@ -315,12 +317,18 @@ impl Controller {
         let surplus: Vec<u32> = connector.units.range(part(Some(count))..).map(|(part, _)| *part).collect();
         for part in surplus {
             let unit_id = UnitId { connector: id, part };
+            self.retire(unit_id);
             if self.unit(unit_id).is_some_and(|unit| unit.wanted || unit.given) {
                 self.unwant(unit_id);
             }
         }
         for (index, (hash, config)) in (0..count).zip(&tasks) {
-            self.want_unit(UnitId { connector: id, part: part(Some(index)) }, accepted, *hash, Some(config));
+            let unit_id = UnitId { connector: id, part: part(Some(index)) };
+            if self.replaces(unit_id, *hash) {
+                self.retire(unit_id);
+                self.withdraw(unit_id);
+            }
+            self.want_unit(unit_id, accepted, *hash, Some(config));
         }
     }
 
@@ -367,10 +375,13 @@ impl Controller {
     /// Nothing of the connector is to run.
     fn stop_units(&mut self, id: ConnectorId) {
         let Some(connector) = self.connectors.get(&id) else { return };
-        let running: Vec<u32> =
-            connector.units.iter().filter(|(_, unit)| unit.wanted || unit.given).map(|(part, _)| *part).collect();
-        for part in running {
-            self.unwant(UnitId { connector: id, part });
+        for part in connector.units.keys().copied().collect::<Vec<_>>() {
+            let unit_id = UnitId { connector: id, part };
+            // The plan with which it is resumed may be another one.
+            self.retire(unit_id);
+            if self.unit(unit_id).is_some_and(|unit| unit.wanted || unit.given) {
+                self.unwant(unit_id);
+            }
         }
     }
 

@@ -26,6 +26,7 @@
 
 mod assign;
 mod controller;
+mod fencing;
 mod hash;
 mod input;
 mod lifecycle;
@@ -68,4 +69,8 @@ pub(crate) enum Sabotage {
     BalanceAlways,
     /// Starts what an earlier leader started anew.
     AdoptNothing,
+    /// Starts a new plan without having the tasks of the old one fenced.
+    FenceNothing,
+    /// Starts a new plan while tasks of the old one run.
+    ReplaceInPlace,
 }

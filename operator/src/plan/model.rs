@@ -9,6 +9,7 @@ use barnabas_protocol::{ConfigError, TaskPlan, UnitReport, UnitState};
 
 use super::{
     AutoRestartStatus, Condition, ConnectorSpec, ConnectorStatusDraft, DrainReason, Millis, PodState, TargetState,
+    fencing::Retired,
 };
 
 /// A configuration, shared between the units that run with it and the pushes that carry it.
@@ -254,6 +255,8 @@ pub(super) struct Connector {
     /// Present while the resource's configuration is not the one in force.
     pub check: Option<Check>,
     pub plan: Option<Plan>,
+    /// Tasks of a source's earlier plans.
+    pub retired: Retired,
     pub units: BTreeMap<u32, Unit>,
     pub kind: String,
     pub topics: BTreeSet<String>,
@@ -281,6 +284,7 @@ impl Connector {
             accepted: None,
             check: None,
             plan: None,
+            retired: Retired::default(),
             units: BTreeMap::new(),
             kind: String::new(),
             topics: BTreeSet::new(),

@@ -10,7 +10,7 @@ use super::{
     Action, Controller, Event, EventKind, EventObject, Millis,
     assign::{Bin, Item, balance, fill},
     controller::Wakeup,
-    model::{ConnectorId, Unit, UnitId, Worker, WorkerId, task},
+    model::{ConnectorId, INSTANCE, Unit, UnitId, Worker, WorkerId, task},
     reason,
 };
 
@@ -137,6 +137,9 @@ impl Controller {
                 self.ungiven.remove(&id);
                 continue;
             };
+            if self.barred(id) {
+                continue;
+            }
             if let Some(home) = unit.home.filter(|home| self.may_give(unit, *home, learning || gathering)) {
                 self.give(home, id);
             }
@@ -311,6 +314,7 @@ impl Controller {
             secrets: unit.config.iter().flat_map(|config| config.secrets.iter().cloned()).collect(),
             target: if unit.paused { WireTarget::Paused } else { WireTarget::Running }.into(),
             tasks_max: unit.tasks_max,
+            fence: connector.retired.request().filter(|_| id.part == INSTANCE),
         })
     }
 

@@ -77,7 +77,7 @@ impl Controller {
 
     /// Every wanted unit that can be placed is where it belongs and was reported from there.
     fn settled(&self) -> bool {
-        self.ungiven.is_empty()
+        self.ungiven.iter().all(|id| self.barred(*id))
             && !self.rebalance
             && self.workers.values().all(|worker| {
                 worker.desired.iter().all(|id| worker.held.get(id).is_some_and(|held| held.report.is_some()))

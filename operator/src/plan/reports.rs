@@ -95,6 +95,7 @@ impl Controller {
                     || old.config_hash != report.config_hash
                     || old.error != report.error
                     || old.started_at_ms != report.started_at_ms
+                    || old.fenced != report.fenced
             }
         };
         let progressed = !changed && held.report.as_ref().is_some_and(|old| old.progress != report.progress);
@@ -109,7 +110,7 @@ impl Controller {
                 }
             }
         }
-        if id.part == INSTANCE && connector.kind != report.kind && !report.kind.is_empty() {
+        if connector.kind != report.kind && !report.kind.is_empty() {
             connector.kind.clone_from(&report.kind);
         }
         // A worker that restarts the instance may repeat the plan of the incarnation before; only the present one counts.

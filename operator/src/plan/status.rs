@@ -140,6 +140,8 @@ pub struct ConnectorStatusDraft {
     pub auto_restart: Option<AutoRestartStatus>,
     /// One per planned or still running task, by id.
     pub tasks: Vec<TaskStatus>,
+    /// Sources: tasks of an earlier plan that Kafka is yet to fence, before tasks of the present one start.
+    pub retired: Vec<u32>,
     /// `.status.labelSelector` for the scale subresource: `barnabas.dev/connector=<key>`.
     pub label_selector: String,
 }

@@ -307,6 +307,12 @@ impl Controller {
                 "The configuration is being validated.".to_owned()
             } else if !planned {
                 "The connector instance plans its tasks.".to_owned()
+            } else if self.barred(UnitId { connector: id, part: part(Some(0)) }) {
+                let old = connector.retired.tasks().iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+                format!(
+                    "{settled} of {wanted} tasks are running. The others start when no task of the previous plan runs any \
+                     more and Kafka has fenced them ({old})."
+                )
             } else {
                 format!("{settled} of {wanted} tasks are running.")
             };
@@ -386,6 +392,7 @@ impl Controller {
             topics: connector.topics.iter().cloned().collect(),
             auto_restart: connector.auto_restart.clone(),
             tasks,
+            retired: connector.retired.tasks(),
             label_selector: format!("barnabas.dev/connector={}", connector.key),
         }
     }
@@ -456,6 +463,7 @@ fn same_but_progress(a: &ConnectorStatusDraft, b: &ConnectorStatusDraft) -> bool
         && a.observed_generation == b.observed_generation
         && a.tasks_max == b.tasks_max
         && a.topics == b.topics
+        && a.retired == b.retired
         && a.auto_restart == b.auto_restart
         && a.connector_status == b.connector_status
 }

@@ -77,6 +77,20 @@ pub struct Unit {
     /// every text that leaves it: reports, answers, logs.
     #[prost(string, repeated, tag = "9")]
     pub secrets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Connector units of sources only: tasks that Kafka is to fence (KIP-618)
+    /// because an earlier plan had them and nobody is to run them as they were.
+    #[prost(message, optional, tag = "10")]
+    pub fence: ::core::option::Option<Fence>,
+}
+/// Until the connector unit has reported the number, no task of the present plan
+/// is given to any worker.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fence {
+    /// Never used twice.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(uint32, repeated, tag = "2")]
+    pub tasks: ::prost::alloc::vec::Vec<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Report {
@@ -141,6 +155,9 @@ pub struct UnitReport {
     /// The connector's kind, "source" or "sink".
     #[prost(string, tag = "11")]
     pub kind: ::prost::alloc::string::String,
+    /// Connector units only: the number of the newest Fence that was carried out.
+    #[prost(uint64, tag = "12")]
+    pub fenced: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UnitError {

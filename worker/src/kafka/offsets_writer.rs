@@ -103,6 +103,19 @@ impl OffsetsWriter {
         Self::create(clients, config, Target { transactional_id: None, ..target })
     }
 
+    /// Fences whoever writes under the transactional id, as Kafka's `Admin.fenceProducers` does. False where the broker
+    /// denies the id, or has none.
+    pub fn fence_off(clients: &ClientFactory, config: &RawConfig, target: Target) -> Result<bool, Error> {
+        if target.transactional_id.is_none() {
+            return Ok(false);
+        }
+        match Self::create(clients, config, target)?.fence() {
+            Ok(()) => Ok(true),
+            Err(Refusal::TransactionalId) => Ok(false),
+            Err(Refusal::Error(error)) => Err(error),
+        }
+    }
+
     /// Writes keys and offsets, all or (with transactions) none, and waits until Kafka has them.
     /// `None` as an offset deletes it.
     pub fn write(&self, entries: &[(Bytes, Option<Bytes>)]) -> Result<(), Error> {

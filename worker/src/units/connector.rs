@@ -5,7 +5,7 @@ use std::sync::Arc;
 use barnabas_connect::{ConnectorContext, ConnectorPlugin, Error, Kind};
 use barnabas_protocol::{TaskConfig, TaskPlan};
 
-use super::{Context, source_offsets::StoredOffsets};
+use super::{Context, source, source_offsets::StoredOffsets};
 
 pub(super) async fn run(context: Context, plugin: &'static dyn ConnectorPlugin) -> Result<(), Error> {
     let mut connector = plugin.connector();
@@ -18,6 +18,8 @@ pub(super) async fn run(context: Context, plugin: &'static dyn ConnectorPlugin) 
         plan(&context, connector.as_mut()).await?;
         context.show_target();
         let mut target = context.target.clone();
+        let mut fence = context.fence.clone();
+        fence.mark_changed();
         loop {
             tokio::select! {
                 biased;
@@ -27,6 +29,17 @@ pub(super) async fn run(context: Context, plugin: &'static dyn ConnectorPlugin) 
                         return Ok(());
                     }
                     context.show_target();
+                }
+                changed = fence.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let asked = fence.borrow_and_update().clone();
+                    if let Some(asked) = asked {
+                        tracing::info!(tasks = ?asked.tasks, "Fencing tasks of an earlier plan.");
+                        source::fence_off(&context, &asked.tasks).await?;
+                        context.status.set_fenced(asked.number);
+                    }
                 }
                 // Connect stops a paused connector's instance: it plans nothing either.
                 changed = connector.changed(), if !context.paused() => {

@@ -28,7 +28,7 @@ use std::{
 };
 
 use barnabas_connect::{Error, ErrorCode, RawConfig, Registry, Secrets, TaskFactory, config::combine};
-use barnabas_protocol::{TargetState, Unit, UnitState};
+use barnabas_protocol::{Fence, TargetState, Unit, UnitState};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
@@ -78,6 +78,8 @@ struct Context {
     status: Arc<UnitStatus>,
     stop: CancellationToken,
     target: watch::Receiver<TargetState>,
+    /// Connector units: what is to be fenced.
+    fence: watch::Receiver<Option<Fence>>,
     /// Everything of this unit that blocks a thread, such as a commit under way.
     blocking: TaskTracker,
     /// A source task's writer of offsets.
@@ -164,6 +166,7 @@ pub struct UnitHandle {
     pub status: Arc<UnitStatus>,
     stop: CancellationToken,
     target: watch::Sender<TargetState>,
+    fence: watch::Sender<Option<Fence>>,
 }
 
 impl UnitHandle {
@@ -180,6 +183,17 @@ impl UnitHandle {
         self.stop.is_cancelled()
     }
 
+    /// Tells a connector unit what is to be fenced.
+    pub fn set_fence(&self, fence: Option<&Fence>) {
+        self.fence.send_if_modified(|now| {
+            let changed = now.as_ref() != fence;
+            if changed {
+                *now = fence.cloned();
+            }
+            changed
+        });
+    }
+
     /// Pauses or resumes it in place.
     pub fn set_target(&self, target: TargetState) {
         self.target.send_if_modified(|now| std::mem::replace(now, target) != target);
@@ -190,6 +204,7 @@ impl UnitHandle {
 pub fn spawn(shared: Arc<Shared>, unit: Unit, ended: impl FnOnce() + Send + 'static) -> UnitHandle {
     let stop = CancellationToken::new();
     let (target, target_changes) = watch::channel(unit.target());
+    let (fence, fence_changes) = watch::channel(unit.fence.clone());
     let kind = unit
         .config
         .get("connector.class")
@@ -211,6 +226,7 @@ pub fn spawn(shared: Arc<Shared>, unit: Unit, ended: impl FnOnce() + Send + 'sta
         status: Arc::clone(&status),
         stop: stop.clone(),
         target: target_changes,
+        fence: fence_changes,
         blocking: TaskTracker::new(),
         writer: Arc::default(),
         claim: Arc::default(),
@@ -223,7 +239,7 @@ pub fn spawn(shared: Arc<Shared>, unit: Unit, ended: impl FnOnce() + Send + 'sta
         }
         .instrument(span),
     );
-    UnitHandle { unit, status, stop, target }
+    UnitHandle { unit, status, stop, target, fence }
 }
 
 async fn supervise(context: Context) {

@@ -39,6 +39,9 @@ use crate::kafka::{
     offsets_writer::{OffsetsWriter, Target},
 };
 
+/// Transactional ids that are fenced at the same time.
+const FENCED_AT_ONCE: usize = 8;
+
 pub(super) async fn run(context: Context, mut task: Box<dyn SourceTask>) -> Result<(), Error> {
     // What only a person can mend fails before anything is opened.
     let settings = RecordSettings::build(&context.shared.registry, &context.config, &context.shared.config)?;
@@ -109,30 +112,68 @@ fn producer(
     Ok((Arc::new(context.closing(producer)), in_flight))
 }
 
+/// A task's offsets.
+fn target(context: &Context, task: u32) -> Target {
+    let shared = &context.shared;
+    Target {
+        transactional_id: (!shared.clients.embedded).then(|| transactional_id(context, task)),
+        topic: source_offsets::topic(context),
+        connector: context.unit.name.clone(),
+        task,
+        timeout: shared.config.offset_flush_timeout(),
+    }
+}
+
+/// Fences tasks of an earlier plan: whatever of them still runs somewhere writes neither offsets nor, with exactly-once
+/// support, records any more.
+pub(super) async fn fence_off(context: &Context, tasks: &[u32]) -> Result<(), Error> {
+    context.await_kafka().await?;
+    let fence = |task: u32| {
+        let shared = Arc::clone(&context.shared);
+        let (config, target) = (Arc::clone(&context.config), target(context, task));
+        context.blocking(move || OffsetsWriter::fence_off(&shared.clients, &config, target))
+    };
+    for tasks in tasks.chunks(FENCED_AT_ONCE) {
+        for (fenced, task) in
+            futures::future::join_all(tasks.iter().map(|task| fence(*task))).await.into_iter().zip(tasks)
+        {
+            if fenced?? || context.shared.clients.embedded {
+                continue;
+            }
+            let id = transactional_id(context, *task);
+            if context.shared.config.exactly_once_sources() {
+                return Err(Error::config(format!(
+                    "Kafka denies the transactional id `{id}`, under which task {task} of the previous plan may still \
+                     write; allow Describe and Write on it"
+                )));
+            }
+            tracing::warn!(
+                task,
+                transactional_id = id,
+                "Kafka denies the transactional id: if the task of the previous plan still runs, its offsets are not fenced."
+            );
+        }
+    }
+    Ok(())
+}
+
 async fn claim(context: &Context) -> Result<Claim, Error> {
     // A record that Kafka refuses takes all of its transaction with it: nothing to tolerate.
-    let (producer, in_flight) = producer(context, false, Some(&transactional_id(context)))?;
+    let (producer, in_flight) = producer(context, false, Some(&transactional_id(context, context.task())))?;
     Claim::new(context, producer, in_flight).await
 }
 
 async fn open_writer(context: &Context) -> Result<Arc<Closing<OffsetsWriter>>, Error> {
     let shared = Arc::clone(&context.shared);
     let config = Arc::clone(&context.config);
-    let (name, task) = (context.unit.name.clone(), context.task());
-    let target = Target {
-        transactional_id: (!shared.clients.embedded).then(|| transactional_id(context)),
-        topic: source_offsets::topic(context),
-        connector: name,
-        task,
-        timeout: shared.config.offset_flush_timeout(),
-    };
+    let target = target(context, context.task());
     let writer = context.blocking(move || OffsetsWriter::open(&shared.clients, &config, target)).await??;
     Ok(Arc::new(context.closing(writer)))
 }
 
 /// Connect's own (KIP-618), so that each fences the other when a connector moves over.
-fn transactional_id(context: &Context) -> String {
-    format!("{}-{}-{}", context.shared.config.group_id, context.unit.name, context.task())
+fn transactional_id(context: &Context, task: u32) -> String {
+    format!("{}-{}-{task}", context.shared.config.group_id, context.unit.name)
 }
 
 fn topic_creation(context: &Context) -> Result<Option<TopicCreation>, Error> {

@@ -39,6 +39,7 @@ struct Shown {
     state: UnitState,
     error: Option<UnitError>,
     plan: Option<TaskPlan>,
+    fenced: u64,
     positions: BTreeMap<String, String>,
     topics: BTreeSet<String>,
     lag: Option<u64>,
@@ -163,6 +164,7 @@ impl UnitStatus {
             state: UnitState::Starting,
             error: None,
             plan: None,
+            fenced: 0,
             positions: BTreeMap::new(),
             topics: BTreeSet::new(),
             lag: None,
@@ -239,6 +241,11 @@ impl UnitStatus {
         self.update(|shown| shown.plan = Some(plan));
     }
 
+    /// Shows that the fence of this number was carried out.
+    pub fn set_fenced(&self, number: u64) {
+        self.update(|shown| shown.fenced = number);
+    }
+
     /// Shows a position. Not worth a report of its own.
     pub fn set_position(&self, partition: String, offset: String) {
         let mut shown = self.shown.lock();
@@ -305,6 +312,7 @@ impl UnitStatus {
             state: shown.state.into(),
             error: shown.error.clone(),
             plan: shown.plan.clone(),
+            fenced: shown.fenced,
             progress,
             ..self.identity.clone()
         }

@@ -33,13 +33,16 @@ pub struct Observed {
     /// How often a sink cannot make durable what it has, in a retriable way.
     pub fail_flushes: Mutex<u32>,
     /// What a sink confirms of an offset that it is asked for; nothing below 0. By default all of it.
-    pub confirm: Mutex<Option<fn(i64) -> i64>>,
+    pub confirm: Mutex<Option<Confirm>>,
 }
 
 pub fn observed(name: &str) -> Arc<Observed> {
     static ALL: LazyLock<Mutex<HashMap<String, Arc<Observed>>>> = LazyLock::new(Default::default);
     Arc::clone(ALL.lock().unwrap().entry(name.to_owned()).or_default())
 }
+
+/// What a sink confirms of an offset.
+pub type Confirm = fn(i64) -> i64;
 
 pub static COUNTER: Plugin = Plugin { class: "test.CounterSourceConnector", kind: Kind::Source };
 pub static COLLECTOR: Plugin = Plugin { class: "test.CollectorSinkConnector", kind: Kind::Sink };

@@ -16,7 +16,7 @@ use std::{
 
 use barnabas_connect::Registry;
 use barnabas_protocol::{
-    DesiredSet, Directive, Epoch, Hello, Report, TargetState, Unit, UnitReport, UnitState, directive::Body,
+    DesiredSet, Directive, Epoch, Fence, Hello, Report, TargetState, Unit, UnitReport, UnitState, directive::Body,
 };
 use barnabas_worker::{Worker, WorkerConfig, metrics};
 use rdkafka::{
@@ -120,8 +120,16 @@ impl Driver {
             target: TargetState::Running.into(),
             tasks_max: 2,
             secrets: Vec::new(),
+            fence: None,
         };
         self.units.insert((name.into(), task), unit);
+        self.push();
+    }
+
+    /// Tells the connector unit to have tasks fenced.
+    pub fn fence(&mut self, name: &str, number: u64, tasks: &[u32]) {
+        let fence = Fence { number, tasks: tasks.to_vec() };
+        self.units.get_mut(&(name.to_owned(), None)).unwrap().fence = Some(fence);
         self.push();
     }
 
@@ -183,13 +191,13 @@ impl Driver {
     pub fn metric(&self, name: &str, connector: &str) -> f64 {
         let text = metrics::text(&metrics::registry(self.worker.clone())).unwrap();
         let labels = format!("connector=\"{connector}\"");
-        let found = text.lines().filter_map(|line| {
+        let mut found = text.lines().filter_map(|line| {
             let (labelled, value) = line.rsplit_once(' ')?;
             let rest = labelled.strip_prefix(name)?;
             let rest = rest.strip_prefix("_total").unwrap_or(rest);
             (rest.starts_with('{') && rest.contains(&labels)).then(|| value.parse::<f64>().unwrap())
         });
-        found.last().unwrap_or_else(|| panic!("no {name} of {connector}"))
+        found.next_back().unwrap_or_else(|| panic!("no {name} of {connector}"))
     }
 
     pub async fn until_records(&self, name: &str, records: u64) {

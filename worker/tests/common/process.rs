@@ -25,6 +25,7 @@ pub fn prepare(folder: &Path, mut config: WorkerConfig, tasks: &[(&str, &[(&str,
         target: TargetState::Running.into(),
         tasks_max: 1,
         secrets: Vec::new(),
+        fence: None,
     };
     let units = tasks.iter().map(unit).collect();
     StateDir::open(config.state_dir.as_deref().unwrap())

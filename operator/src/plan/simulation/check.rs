@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use barnabas_protocol::UnitState;
 
 use super::{
-    worker::{Key, Pod, Started},
+    worker::{Key, Pod, Started, base},
     world::{DELAY, World},
 };
 use crate::plan::{ConditionStatus, ConnectorStatusDraft, Millis, TargetState, condition};
@@ -31,6 +31,8 @@ pub struct Ledger {
     pub quiet_workers: bool,
     pub starts: u64,
     pub failures: Vec<String>,
+    /// When Kafka last fenced each task because an operator had it done.
+    pub fenced: BTreeMap<Key, Millis>,
     last: BTreeMap<Key, Last>,
     ready: BTreeMap<String, bool>,
 }
@@ -54,6 +56,7 @@ impl Ledger {
                 ));
             }
         }
+        self.check_plans(uid, start, pods);
         // Invariants 2, 3 and 6: it starts again only for a reason of its own, or because workers came or went.
         let last = self.last.insert(key.clone(), Last { uid: uid.to_owned(), hash: start.hash, at: now });
         let (Some(last), false) = (last, start.resumed) else { return };
@@ -65,6 +68,30 @@ impl Ledger {
                 "invariants 2, 3, 6: {key:?} starts on {uid} without a reason; it ran on {} since {} (hash {:x}, now {:x})",
                 last.uid, last.at, last.hash, start.hash
             ));
+        }
+    }
+
+    /// Invariant 7: a task starts when no task of another plan runs, or Kafka has fenced it since it was started. What a
+    /// process resumed by itself after that is beyond this: nobody knew of it.
+    fn check_plans(&mut self, uid: &str, start: &Started, pods: &BTreeMap<String, Pod>) {
+        let (connector, Some(task)) = &start.key else { return };
+        if start.resumed || start.base.is_empty() {
+            return;
+        }
+        for pod in pods.values() {
+            for (key, other) in pod.process.iter().flat_map(|process| &process.units) {
+                if key.0 != *connector || key.1.is_none_or(|other| other == *task) || other.resumed {
+                    continue;
+                }
+                let old = base(&other.unit);
+                let fenced = self.fenced.get(key).is_some_and(|at| *at >= other.started);
+                if !old.is_empty() && old != start.base && !fenced {
+                    self.failures.push(format!(
+                        "invariant 7: {:?} starts on {uid} while {} runs {key:?} of another plan ({:?})",
+                        start.key, pod.uid, other.state
+                    ));
+                }
+            }
         }
     }
 

@@ -129,12 +129,14 @@ fn the_same_seed_gives_the_same_run() {
 
 #[test]
 fn the_simulation_notices_when_the_planner_is_broken() {
-    let cases: [(Sabotage, &[&str]); 5] = [
+    let cases: [(Sabotage, &[&str]); 7] = [
         (Sabotage::GiveWithoutWaiting, &["invariant 1:"]),
         (Sabotage::TrustAnyReport, &["invariant 1:"]),
         (Sabotage::ForgetUnheardPods, &["invariant 1:", "deletion:"]),
         (Sabotage::BalanceAlways, &["invariants 2, 3, 6:", "status: c0"]),
         (Sabotage::AdoptNothing, &["invariants 2, 3, 6:", "status: c0"]),
+        (Sabotage::FenceNothing, &["invariant 7:"]),
+        (Sabotage::ReplaceInPlace, &["invariant 7:"]),
     ];
     for (sabotage, breaks) in cases {
         let (_, failures) = sweep(0..1000, sabotage, 1);

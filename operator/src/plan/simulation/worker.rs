@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use barnabas_protocol::{
-    DesiredSet, Directive, Epoch, ErrorCode, Progress, Refused, Report, TaskConfig, TaskPlan, Unit, UnitError,
+    DesiredSet, Directive, Epoch, ErrorCode, Fence, Progress, Refused, Report, TaskConfig, TaskPlan, Unit, UnitError,
     UnitReport, UnitState, directive::Body,
 };
 
@@ -42,6 +42,11 @@ pub struct Running {
     pub plan: Option<TaskPlan>,
     pub error: Option<String>,
     pub give: Rc<Give>,
+    /// The process came back and resumed it.
+    pub resumed: bool,
+    /// When the fence that it was told of is carried out, and the number of the last one that was.
+    pub fence_due: Millis,
+    pub fenced: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +61,8 @@ pub struct Saved {
 pub struct Started {
     pub key: Key,
     pub hash: u64,
+    /// See [`base`].
+    pub base: BTreeMap<String, String>,
     pub give: Rc<Give>,
     /// The process came back and resumed it.
     pub resumed: bool,
@@ -73,6 +80,8 @@ pub struct Process {
     pub exiting: Option<Millis>,
     pub next_report: Millis,
     pub changed: bool,
+    /// Tasks that were fenced in Kafka since the world last looked.
+    pub fences: Vec<Key>,
 }
 
 #[derive(Debug)]
@@ -106,6 +115,7 @@ impl Pod {
             exiting: None,
             next_report: now,
             changed: true,
+            fences: Vec::new(),
         };
         if let Some(saved) = &self.saved {
             process.newest = saved.epoch;
@@ -168,8 +178,11 @@ impl Pod {
         if let Some(Body::Desired(DesiredSet { units })) = &directive.body {
             process.accept(units, gives, now, rng, starts);
         }
-        self.saved =
-            Some(Saved { epoch: process.newest, set: process.desired.values().cloned().collect(), heartbeat: now });
+        self.saved = Some(Saved {
+            epoch: process.newest,
+            set: process.desired.values().map(unfenced).collect(),
+            heartbeat: now,
+        });
         None
     }
 }
@@ -192,6 +205,7 @@ impl Process {
                 // An empty configuration: the one that is there.
                 if unit.config.is_empty() && old.incarnation == unit.incarnation {
                     unit.config.clone_from(&old.config);
+                    unit.tasks_max = old.tasks_max;
                 }
                 // It has been here all the time.
                 given = first.clone();
@@ -220,6 +234,10 @@ impl Process {
                             running.due = now + rng.range(0, 500);
                         }
                         self.changed = true;
+                    }
+                    if running.unit.fence != unit.fence {
+                        running.unit.fence.clone_from(&unit.fence);
+                        running.fence_due = now + rng.range(0, 600);
                     }
                 }
                 None => {
@@ -250,9 +268,21 @@ impl Process {
         starts: &mut Vec<Started>,
     ) {
         let key = key(&unit);
-        starts.push(Started { key: key.clone(), hash: unit.config_hash, give: give.clone(), resumed });
+        let (hash, base) = (unit.config_hash, base(&unit));
+        starts.push(Started { key: key.clone(), hash, base, give: give.clone(), resumed });
         let due = now + rng.range(0, 600);
-        let running = Running { unit, state: UnitState::Starting, started: now, due, plan: None, error: None, give };
+        let running = Running {
+            unit,
+            state: UnitState::Starting,
+            started: now,
+            due,
+            plan: None,
+            error: None,
+            give,
+            resumed,
+            fence_due: due,
+            fenced: 0,
+        };
         self.units.insert(key, running);
         self.changed = true;
     }
@@ -266,6 +296,11 @@ impl Process {
             }
             if running.state == UnitState::Starting && running.due <= now {
                 running.begin();
+                self.changed = true;
+            }
+            if let Some(fence) = running.fence(now) {
+                let connector = &running.unit.connector;
+                self.fences.extend(fence.tasks.iter().map(|task| (connector.clone(), Some(*task))));
                 self.changed = true;
             }
             true
@@ -306,6 +341,17 @@ impl Process {
 }
 
 impl Running {
+    /// The fence that is carried out now.
+    fn fence(&mut self, now: Millis) -> Option<Fence> {
+        let fence = self.unit.fence.clone()?;
+        let works = matches!(self.state, UnitState::Running | UnitState::Paused);
+        if !works || self.fenced == fence.number || now < self.fence_due {
+            return None;
+        }
+        self.fenced = fence.number;
+        Some(fence)
+    }
+
     fn begin(&mut self) {
         let config = &self.unit.config;
         if config.contains_key("breaks") || config.is_empty() {
@@ -345,8 +391,21 @@ impl Running {
             plan: self.plan.clone(),
             progress: self.unit.task.map(|_| Progress { topics: vec!["t".to_owned()], ..Progress::default() }),
             kind: "source".to_owned(),
+            fenced: self.fenced,
         }
     }
+}
+
+/// As it is saved: what was to be fenced once is not fenced again by a process that resumes by itself.
+fn unfenced((unit, give): &(Unit, Rc<Give>)) -> (Unit, Rc<Give>) {
+    (Unit { fence: None, ..unit.clone() }, give.clone())
+}
+
+/// The connector's configuration in a task's: what all tasks of one plan have in common. Tasks of two plans that differ in
+/// `tasks.max` alone may run side by side.
+pub fn base(unit: &Unit) -> BTreeMap<String, String> {
+    let common = unit.config.iter().filter(|(key, _)| !["task.id", "tasks.max"].contains(&key.as_str()));
+    common.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 pub fn key(unit: &Unit) -> Key {

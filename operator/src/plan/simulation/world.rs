@@ -210,6 +210,8 @@ impl World {
                     conditions: status.conditions.clone(),
                     auto_restart: status.auto_restart.clone(),
                     topics: status.topics.clone(),
+                    tasks: status.tasks.iter().map(|task| task.id).collect(),
+                    retired: status.retired.clone(),
                 },
             );
         }
@@ -431,6 +433,9 @@ impl World {
             }
             let ended = pod.tick(self.now, &mut self.rng, &mut starts);
             let uid = pod.uid.clone();
+            for task in pod.process.iter_mut().flat_map(|process| std::mem::take(&mut process.fences)) {
+                self.ledger.fenced.insert(task, self.now);
+            }
             let mut report = None;
             if let Some(process) = &mut pod.process
                 && (process.changed || process.next_report <= self.now)

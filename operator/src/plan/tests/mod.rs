@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod fencing;
 mod lifecycle;
 mod ownership;
 mod pods;

@@ -142,6 +142,7 @@ fn a_new_leader_continues_the_backoff() {
             conditions: status.conditions,
             auto_restart: status.auto_restart,
             topics: Vec::new(),
+            ..Default::default()
         },
     );
     let before = new.incarnation("c/0");

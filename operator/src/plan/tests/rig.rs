@@ -28,6 +28,8 @@ pub struct FakeWorker {
     pub units: BTreeMap<Key, (Unit, UnitReport)>,
     /// Keeps reporting what it should stop, as STOPPING.
     pub slow: bool,
+    /// Does not come round to fencing what it should.
+    pub no_fence: bool,
     pub draining: bool,
     pub kafka_error: String,
     pub pushes: Vec<Directive>,
@@ -322,6 +324,9 @@ impl FakeWorker {
                 if report.state() != UnitState::Failed {
                     report.state = goal(&unit).into();
                 }
+                if let Some(fence) = unit.fence.as_ref().filter(|_| !self.no_fence) {
+                    report.fenced = fence.number;
+                }
                 *old = unit;
                 continue;
             }
@@ -337,7 +342,8 @@ impl FakeWorker {
                 error: None,
                 plan: unit.task.is_none().then(|| plan(&unit)),
                 progress: None,
-                kind: "source".to_owned(),
+                kind: unit.config.get("kind").map_or("source", String::as_str).to_owned(),
+                fenced: unit.fence.as_ref().filter(|_| !self.no_fence).map_or(0, |fence| fence.number),
             };
             self.units.insert(key, (unit, report));
         }
