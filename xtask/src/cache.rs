@@ -14,6 +14,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Once,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result};
@@ -23,6 +24,8 @@ use crate::progress;
 
 /// How the names of the workspace's crates start.
 const OWN_CRATES: [&str; 2] = ["barnabas", "xtask-"];
+/// The crate of the workspace on which other people's crates depend, and its folder: where it is built anew, so are they.
+const BELOW_OTHERS: (&str, &str) = ("openssl-sys-", "openssl");
 
 /// The root of the clone.
 pub fn repository() -> PathBuf {
@@ -54,25 +57,53 @@ pub fn target() -> PathBuf {
 /// Has cargo forget what another clone built of our crates. It names the crates of all clones alike and looks only
 /// whether a source is newer than what was built: sources that changed before the other clone's build would count as
 /// built, and tests would look for their fixtures in the other clone.
-fn claim(target: &Path, clone: &Path) -> Result<()> {
+fn claim(target: &Path, repository: &Path) -> Result<()> {
     let owner = target.join("clone");
-    let clone = fs::canonicalize(clone)?.display().to_string();
+    let clone = fs::canonicalize(repository)?.display().to_string();
     if fs::read_to_string(&owner).is_ok_and(|owner| owner == clone) {
         return Ok(());
     }
     fs::create_dir_all(target)?;
+    forget(target, &OWN_CRATES)?;
+    keep_or_forget(target, &repository.join(BELOW_OTHERS.1))?;
+    // Last, so that a claim that was cut short is made again.
+    fs::write(&owner, clone).with_context(|| format!("cannot write {}", owner.display()))
+}
+
+/// Has cargo forget the crates whose names start like this.
+fn forget(target: &Path, starts: &[&str]) -> Result<()> {
     for profile in fs::read_dir(target)? {
         let Ok(built) = fs::read_dir(profile?.path().join(".fingerprint")) else { continue };
         for entry in built {
             let entry = entry?;
             let name = entry.file_name();
-            if OWN_CRATES.iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            if starts.iter().any(|start| name.to_string_lossy().starts_with(start)) {
                 fs::remove_dir_all(entry.path())?;
             }
         }
     }
-    // Last, so that a claim that was cut short is made again.
-    fs::write(&owner, clone).with_context(|| format!("cannot write {}", owner.display()))
+    Ok(())
+}
+
+/// Has cargo take a crate of another clone for ours when the sources are the same: a fresh clone's files are newer than
+/// what was built, so they are given a time before it. Other sources are built anew.
+fn keep_or_forget(target: &Path, sources: &Path) -> Result<()> {
+    let digest = Artifact::new(BELOW_OTHERS.1).file(sources)?.key();
+    let built_from = target.join(BELOW_OTHERS.1);
+    if fs::read_to_string(&built_from).is_ok_and(|known| known == digest) {
+        return age(sources);
+    }
+    forget(target, &[BELOW_OTHERS.0])?;
+    fs::write(&built_from, digest).with_context(|| format!("cannot write {}", built_from.display()))
+}
+
+/// Gives every file below a folder the time of a commit from long ago.
+fn age(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return fs::read_dir(path)?.try_for_each(|entry| age(&entry?.path()));
+    }
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    fs::File::open(path)?.set_modified(then).with_context(|| format!("cannot date {}", path.display()))
 }
 
 /// A folder of the cache, created when missing.
@@ -117,10 +148,15 @@ impl Artifact {
         Ok(self.input(content))
     }
 
+    /// A short name of all inputs.
+    fn key(&self) -> String {
+        hex(&self.digest.clone().finalize())[..12].to_owned()
+    }
+
     /// Returns the artifact's folder; calls `build` to fill it when it is not there.
     /// A build that was cut short leaves nothing that a later run would take for complete.
     pub fn get(self, title: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-        let key = hex(&self.digest.finalize())[..12].to_owned();
+        let key = self.key();
         let folder = root().join(format!("{}-{key}", self.name));
         if folder.is_dir() {
             return Ok(folder);
@@ -150,21 +186,34 @@ mod tests {
     fn another_clone_builds_our_crates_anew_and_nothing_else() {
         let folder = std::env::temp_dir().join(format!("barnabas-claim-{}", std::process::id()));
         let [target, first, second] = ["target", "first", "second"].map(|name| folder.join(name));
-        let built = ["barnabas-1a", "barnabas-worker-2b", "xtask-3c", "serde-4d"]
+        let built = ["barnabas-1a", "barnabas-worker-2b", "xtask-3c", "openssl-sys-4d", "serde-5e"]
             .map(|name| target.join("debug/.fingerprint").join(name));
-        let build = || built.iter().chain([&first, &second]).try_for_each(fs::create_dir_all).unwrap();
+        let build = || built.iter().try_for_each(fs::create_dir_all).unwrap();
         let left = || built.each_ref().map(|unit| unit.is_dir());
+        let write = |clone: &Path, text: &str| {
+            fs::create_dir_all(clone.join("openssl/src")).unwrap();
+            fs::write(clone.join("openssl/src/lib.rs"), text).unwrap();
+        };
+        let written = |clone: &Path| fs::metadata(clone.join("openssl/src/lib.rs")).unwrap().modified().unwrap();
+        let start = SystemTime::now() - Duration::from_secs(60);
+        write(&first, "same");
+        write(&second, "same");
 
         build();
         claim(&target, &first).unwrap();
         build();
         claim(&target, &first).unwrap();
-        assert_eq!(left(), [true; 4]);
+        assert_eq!(left(), [true; 5], "its own");
+        assert!(written(&first) > start, "what the first clone has was not built yet");
         claim(&target, &second).unwrap();
-        assert_eq!(left(), [false, false, false, true]);
+        assert_eq!(left(), [false, false, false, true, true]);
+        assert!(written(&second) < start, "the same sources count as built");
         build();
         claim(&target, &second).unwrap();
-        assert_eq!(left(), [true; 4]);
+        assert_eq!(left(), [true; 5]);
+        write(&first, "other");
+        claim(&target, &first).unwrap();
+        assert_eq!(left(), [false, false, false, false, true], "other sources");
         fs::remove_dir_all(folder).unwrap();
     }
 }
