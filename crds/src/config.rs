@@ -148,28 +148,28 @@ impl ConnectClusterSpec {
 /// Prefixes of the client keys that a custom authentication may set, as with Strimzi.
 pub const AUTHENTICATION_PREFIXES: &[&str] = &["sasl.", "ssl.keystore."];
 
+fn is_about_authentication(key: &str) -> bool {
+    AUTHENTICATION_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
+
 impl Authentication {
-    /// The client keys of type `custom`, as strings; no other type has any.
+    /// The client keys of type `custom`, as strings; no other type has any. Keys that are not about authentication are left out,
+    /// as with Strimzi: see [`Self::other_keys`].
     ///
     /// # Errors
-    /// One problem for each value that is neither string, number nor boolean, and for each key that is not about
-    /// authentication.
+    /// One problem for each value that is neither string, number nor boolean.
     pub fn config_strings(&self) -> Result<BTreeMap<String, String>, Vec<Problem>> {
         const FIELD: &str = "spec.authentication.config";
         if self.type_ != AuthenticationType::Custom {
             return Ok(BTreeMap::new());
         }
-        let config = strings(FIELD, &self.config, |_| false)?;
-        let other = |key: &&String| !AUTHENTICATION_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-        let problem = |key: &String| {
-            Problem::new(
-                format!("{FIELD}[{key:?}]"),
-                reasons::INVALID_CONFIGURATION,
-                format!("The key {key:?} is not about authentication: those begin with sasl. or ssl.keystore."),
-            )
-        };
-        let problems: Vec<_> = config.keys().filter(other).map(problem).collect();
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        strings(FIELD, &self.config, |key| !is_about_authentication(key))
+    }
+
+    /// The keys of type `custom` that are left out.
+    pub fn other_keys(&self) -> impl Iterator<Item = &str> {
+        let custom = self.type_ == AuthenticationType::Custom;
+        self.config.keys().map(String::as_str).filter(move |key| custom && !is_about_authentication(key))
     }
 }
 
@@ -227,9 +227,8 @@ mod tests {
         let good =
             of(json!({ "sasl.mechanism": "PLAIN", "ssl.keystore.type": "PEM", "sasl.login.retries": 3 })).unwrap();
         assert_eq!((good["sasl.mechanism"].as_str(), good["sasl.login.retries"].as_str()), ("PLAIN", "3"));
-        let bad = of(json!({ "security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN" })).unwrap_err();
-        assert_eq!(bad.len(), 1);
-        assert!(bad[0].to_string().starts_with(r#"spec.authentication.config["security.protocol"]: "#), "{bad:?}");
+        let some = of(json!({ "security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN" })).unwrap();
+        assert_eq!(some.keys().collect::<Vec<_>>(), ["sasl.mechanism"], "the others are left out, with a warning");
         let bad = of(json!({ "sasl.mechanism": ["PLAIN"] })).unwrap_err();
         assert_eq!(bad[0].field, r#"spec.authentication.config["sasl.mechanism"]"#);
     }

@@ -2,7 +2,7 @@
 
 use crate::cluster::{MetricsType, RackType};
 use crate::conditions::{Condition, reasons, types};
-use crate::config::{cluster_forbids, connector_forbids};
+use crate::config::{AUTHENTICATION_PREFIXES, cluster_forbids, connector_forbids};
 use crate::labels;
 use crate::{ConnectCluster, ConnectClusterSpec, KafkaConnectorSpec};
 
@@ -134,6 +134,15 @@ impl ConnectClusterSpec {
     }
 
     fn config_warnings(&self, warnings: &mut Vec<Warning>) {
+        for key in self.authentication.iter().flat_map(|authentication| authentication.other_keys()) {
+            warnings.push(Warning {
+                reason: reasons::FORBIDDEN_KEY,
+                message: format!(
+                    "{key} in spec.authentication.config is left out: keys of authentication begin with {}. Use spec.tls or spec.config.",
+                    AUTHENTICATION_PREFIXES.join(" or ")
+                ),
+            });
+        }
         let followed = |field: &Option<String>, key: &str| field.is_none() && self.config.contains_key(key);
         for key in self.config.keys() {
             let Some(instead) = cluster_forbids(key) else { continue };

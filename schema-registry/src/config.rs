@@ -156,6 +156,26 @@ pub struct SerdeConfig {
     latest_ttl: Option<Duration>,
 }
 
+/// The time for all that one conversion asks. The original has no such bound: what a configuration says of each request holds.
+fn total_timeout(config: &Config) -> Duration {
+    const TIMES: [&str; 5] =
+        ["http.connect.timeout.ms", "http.read.timeout.ms", "max.retries", "retries.wait.ms", "retries.max.wait.ms"];
+    let int = |key: &str| u64::try_from(config.int(&effective(config, key))).unwrap_or(0);
+    let said = |key: &str| config.originals().contains_key(&effective(config, key));
+    if said("http.total.timeout.ms") {
+        return Duration::from_millis(int("http.total.timeout.ms"));
+    }
+    if !TIMES.into_iter().any(said) {
+        return Duration::from_secs(10);
+    }
+    let [connect, read, retries, wait, longest] = TIMES.map(int);
+    // After so many it has long been the longest.
+    let doubling = (0..retries.min(32)).map(|retry| wait.saturating_mul(1 << retry).min(longest));
+    let waits = doubling.chain([retries.saturating_sub(32).saturating_mul(longest)]);
+    let requests = (connect + read).saturating_mul(retries + 1);
+    Duration::from_millis(waits.fold(requests, u64::saturating_add)).max(Duration::from_secs(1))
+}
+
 impl SerdeConfig {
     /// From a configuration that [`with_registry`] has defined.
     pub fn new(config: &Config, is_key: bool) -> Result<Self, Vec<ConfigError>> {
@@ -192,7 +212,7 @@ impl SerdeConfig {
                 proxy: proxy.map(|host| format!("http://{host}:{}", int("proxy.port"))),
                 connect_timeout: millis("http.connect.timeout.ms"),
                 read_timeout: millis("http.read.timeout.ms"),
-                total_timeout: millis("http.total.timeout.ms"),
+                total_timeout: total_timeout(config),
                 retries: u32::try_from(int("max.retries")).unwrap_or(0),
                 retry_wait: millis("retries.wait.ms"),
                 retry_wait_max: millis("retries.max.wait.ms"),
@@ -252,4 +272,34 @@ fn choice(config: &Config) -> Result<Choice, ConfigError> {
 /// All keys of a converter.
 pub fn with_registry(own: ConfigDef) -> ConfigDef {
     refused::define(keys::registry_keys(), refused::COMMON).merge(&own)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn total(extra: &[(&str, &str)]) -> u128 {
+        let url = [("schema.registry.url", "http://r:8081")];
+        let config = url.iter().chain(extra).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let config = with_registry(ConfigDef::new()).parse(&config).unwrap();
+        SerdeConfig::new(&config, false).unwrap().client.total_timeout.as_millis()
+    }
+
+    #[test]
+    fn what_is_said_of_single_requests_is_not_cut_short() {
+        assert_eq!(total(&[]), 10_000);
+        assert_eq!(total(&[("schema.registry.http.read.timeout.ms", "2000"), ("max.retries", "0")]), 62_000);
+        let each = [
+            ("http.connect.timeout.ms", "50"),
+            ("http.read.timeout.ms", "500"),
+            ("max.retries", "9"),
+            ("retries.wait.ms", "100"),
+            ("retries.max.wait.ms", "150"),
+        ];
+        assert_eq!(total(&each), 550 * 10 + 100 + 8 * 150);
+        assert_eq!(total(&[&each[..], &[("http.total.timeout.ms", "700")]].concat()), 700);
+        assert!(total(&[("max.retries", "2147483647"), ("retries.wait.ms", "2147483647")]) > 10_000);
+    }
 }

@@ -2,7 +2,7 @@
 
 use barnabas_connect::{Error, Result};
 
-use crate::client::{Client, Deadline, Registered, SchemaText, SchemaType};
+use crate::client::{Client, Deadline, Registered, SchemaText, SchemaType, Use};
 use crate::config::{Choice, SerdeConfig};
 
 /// The byte that each message begins with; the id of its schema follows, big-endian.
@@ -111,7 +111,8 @@ impl Asking<'_> {
         match &config.write_with {
             Choice::Register => Ok(WriteWith::Own { id: client.register(self.deadline, &subject, own)? }),
             Choice::Id(id) => {
-                Ok(WriteWith::Theirs { id: *id, text: client.by_id(self.deadline, *id, Some(&subject))? })
+                let text = client.by_id(self.deadline, *id, Some(&subject), Use::Write)?;
+                Ok(WriteWith::Theirs { id: *id, text })
             }
             Choice::Metadata(wanted) => client.latest_with(self.deadline, &subject, wanted).map(theirs),
             Choice::Latest => client.latest(self.deadline, &subject).map(theirs),
@@ -122,7 +123,7 @@ impl Asking<'_> {
     /// The schema of a message.
     pub fn reading(&self, topic: &str, id: u32) -> Result<SchemaText> {
         let subject = self.serde.config.strategy.of_topic(topic, self.serde.is_key);
-        self.serde.client.by_id(self.deadline, id, subject.as_deref())
+        self.serde.client.by_id(self.deadline, id, subject.as_deref(), Use::Read)
     }
 
     /// The schemas that a schema refers to, by the names that it uses.

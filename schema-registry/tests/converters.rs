@@ -293,9 +293,12 @@ fn a_token_of_an_issuer_is_used_until_it_is_refused() {
 
     registry.state.lock().unwrap().admit = Some("Bearer t2".to_owned());
     let other = |topic: &str| converter.from_connect(topic, &mut Vec::new(), &row());
-    assert_eq!(other("u").unwrap_err().reason(), "SchemaRegistryDenied");
+    // A token that was revoked costs no record.
     other("u").unwrap();
     assert_eq!(asked.lock().unwrap().len(), 2);
+    registry.state.lock().unwrap().admit = Some("Bearer nobody's".to_owned());
+    assert_eq!(other("w").unwrap_err().reason(), "SchemaRegistryDenied");
+    assert_eq!(asked.lock().unwrap().len(), 3, "asked once more, and not for ever");
 
     let error = write(&oauth("topsecret"), &row()).unwrap_err();
     assert_eq!((error.code(), error.reason()), (ErrorCode::Config, "SchemaRegistryDenied"));
@@ -385,16 +388,40 @@ fn the_latest_version_may_be_chosen_by_its_metadata() {
 #[test]
 fn a_schema_with_rules_is_refused() {
     let registry = FakeRegistry::start();
-    let contract = |disabled: bool| {
-        let rules = json!({"domainRules": [{"name": "encryptPin", "kind": "TRANSFORM", "disabled": disabled}], "migrationRules": null});
+    let contract = |mode: &str, disabled: bool| {
+        let rule = json!({"name": "encryptPin", "kind": "TRANSFORM", "mode": mode, "disabled": disabled});
+        let rules = json!({"domainRules": [rule], "migrationRules": null});
         registry.register("t-value", json!({"schema": r#"{"type":"int"}"#, "ruleSet": rules}))
     };
     let message = |id: u32| Bytes::from([&[0][..], &id.to_be_bytes(), &[2]].concat());
-    let error = read(&registry.converter(AVRO, &[]), &message(contract(false))).unwrap_err();
-    assert_eq!((error.code(), error.reason()), (ErrorCode::Data, "UnsupportedSchema"));
-    assert!(error.message().contains("encryptPin"), "{error}");
-    let back = read(&registry.converter(AVRO, &[]), &message(contract(true))).unwrap();
-    assert_eq!(back.value, Value::Int32(1));
+    for (mode, disabled, refused) in
+        [("WRITEREAD", false, true), ("READ", false, true), ("WRITE", false, false), ("WRITEREAD", true, false)]
+    {
+        let outcome = read(&registry.converter(AVRO, &[]), &message(contract(mode, disabled)));
+        match outcome {
+            Ok(back) => assert_eq!((refused, back.value), (false, Value::Int32(1)), "{mode}"),
+            Err(error) => {
+                assert!(refused, "{mode}: {error}");
+                assert_eq!((error.code(), error.reason()), (ErrorCode::Data, "UnsupportedSchema"));
+                assert!(error.message().contains("encryptPin"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_plain_is_written_where_a_contract_wants_it_encrypted() {
+    for (mode, refused) in [("WRITE", true), ("WRITEREAD", true), ("READ", false)] {
+        let registry = FakeRegistry::start();
+        let rules = json!({"domainRules": [{"name": "encryptPin", "kind": "TRANSFORM", "mode": mode}]});
+        registry.register("t-value", json!({"schema": r#"{"type":"int"}"#, "ruleSet": rules}));
+        // A schema of ours is a new version, which takes over the rules.
+        let outcome = write(&registry.converter(AVRO, &[]), &row());
+        assert_eq!(outcome.is_err(), refused, "{mode}: {outcome:?}");
+        let Err(error) = outcome else { continue };
+        assert_eq!((error.code(), error.reason()), (ErrorCode::Data, "UnsupportedSchema"));
+        assert!(error.message().contains("encryptPin") && error.message().contains("t-value"), "{error}");
+    }
 }
 
 #[test]

@@ -172,11 +172,11 @@ fn our_messages() -> Vec<Json> {
 #[test]
 fn ours_are_read_by_theirs() {
     let ours = our_messages();
-    if std::env::var_os("BARNABAS_REGENERATE").is_some() {
+    if std::env::var_os("BARNABAS_WRITE_MESSAGES").is_some() {
         let lines: Vec<String> = ours.iter().map(Json::to_string).collect();
         std::fs::write(fixture("wire-ours.json"), format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
     }
-    let stale = "wire-ours.json is stale: BARNABAS_REGENERATE=1 cargo test -p barnabas-schema-registry --test wire, then tests/compat/regenerate.sh";
+    let stale = "wire-ours.json is stale: BARNABAS_WRITE_MESSAGES=1 cargo test -p barnabas-schema-registry --test wire, then tests/compat/regenerate.sh";
     assert!(fixtures("wire-ours.json") == ours, "{stale}");
     let read = fixtures("wire-ours-read.json");
     assert_eq!(read.len(), ours.len(), "{stale}");

@@ -60,12 +60,14 @@ pub fn target() -> PathBuf {
 fn claim(target: &Path, repository: &Path) -> Result<()> {
     let owner = target.join("clone");
     let clone = fs::canonicalize(repository)?.display().to_string();
-    if fs::read_to_string(&owner).is_ok_and(|owner| owner == clone) {
-        return Ok(());
-    }
     fs::create_dir_all(target)?;
+    let below = Below::of(target, repository)?;
+    if fs::read_to_string(&owner).is_ok_and(|owner| owner == clone) {
+        // This run builds what has changed since the last one.
+        return below.is_built();
+    }
     forget(target, &OWN_CRATES)?;
-    keep_or_forget(target, &repository.join(BELOW_OTHERS.1))?;
+    below.keep_or_forget(target)?;
     // Last, so that a claim that was cut short is made again.
     fs::write(&owner, clone).with_context(|| format!("cannot write {}", owner.display()))
 }
@@ -85,16 +87,35 @@ fn forget(target: &Path, starts: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Has cargo take a crate of another clone for ours when the sources are the same: a fresh clone's files are newer than
-/// what was built, so they are given a time before it. Other sources are built anew.
-fn keep_or_forget(target: &Path, sources: &Path) -> Result<()> {
-    let digest = Artifact::new(BELOW_OTHERS.1).file(sources)?.key();
-    let built_from = target.join(BELOW_OTHERS.1);
-    if fs::read_to_string(&built_from).is_ok_and(|known| known == digest) {
-        return age(sources);
+/// The crate below others as this clone has it.
+struct Below {
+    sources: PathBuf,
+    digest: String,
+    /// The file with the digest of the sources that were built last.
+    built: PathBuf,
+}
+
+impl Below {
+    fn of(target: &Path, repository: &Path) -> Result<Self> {
+        let sources = repository.join(BELOW_OTHERS.1);
+        let digest = Artifact::new(BELOW_OTHERS.1).file(&sources)?.key();
+        Ok(Self { sources, digest, built: target.join(BELOW_OTHERS.1) })
     }
-    forget(target, &[BELOW_OTHERS.0])?;
-    fs::write(&built_from, digest).with_context(|| format!("cannot write {}", built_from.display()))
+
+    /// What is built from now on is this.
+    fn is_built(&self) -> Result<()> {
+        fs::write(&self.built, &self.digest).with_context(|| format!("cannot write {}", self.built.display()))
+    }
+
+    /// Has cargo take what another clone built for ours when the sources are the same: a fresh clone's files are newer, so
+    /// they are given a time before it. Other sources are built anew.
+    fn keep_or_forget(&self, target: &Path) -> Result<()> {
+        if fs::read_to_string(&self.built).is_ok_and(|built| built == self.digest) {
+            return age(&self.sources);
+        }
+        forget(target, &[BELOW_OTHERS.0])?;
+        self.is_built()
+    }
 }
 
 /// Gives every file below a folder the time of a commit from long ago.
@@ -214,6 +235,12 @@ mod tests {
         write(&first, "other");
         claim(&target, &first).unwrap();
         assert_eq!(left(), [false, false, false, false, true], "other sources");
+        build();
+        write(&first, "third");
+        claim(&target, &first).unwrap();
+        write(&second, "other");
+        claim(&target, &second).unwrap();
+        assert_eq!(left(), [false, false, false, false, true], "its owner has built other ones since");
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -87,6 +87,8 @@ pub fn main(options: &Options) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::{collections::BTreeSet, fs, path::PathBuf};
 
     use super::*;

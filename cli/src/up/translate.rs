@@ -61,14 +61,10 @@ pub fn worker_config(
     let sentences =
         |problems: Vec<barnabas_crds::Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let mut config = spec.config_strings().map_err(sentences)?;
+    let mut authenticates = BTreeMap::new();
     if let Some(authentication) = &spec.authentication {
-        let client = authentication.config_strings().map_err(sentences)?;
-        // Said here, where the field can be named; the worker would say it of its own configuration.
-        keys::translate(Client::Admin, &client).map_err(|errors| {
-            let named = |error: &KeyError| format!("spec.authentication.config[{:?}]: {}.", error.key, error.message);
-            errors.iter().map(named).collect::<Vec<_>>().join(" ")
-        })?;
-        config.extend(client);
+        authenticates = authentication.config_strings().map_err(sentences)?;
+        config.extend(authenticates.clone());
     }
     // One machine: as many replicas as the broker itself thinks right (KIP-464), and on the embedded one a position that
     // is seen at once is worth more than a commit saved.
@@ -95,6 +91,16 @@ pub fn worker_config(
         ..WorkerConfig::default()
     };
     worker.resolve_environment().map_err(|error| error.to_string())?;
+    // Said here, where the field can be named; the worker would say it of its own configuration.
+    for (key, value) in &mut authenticates {
+        if let Some(resolved) = worker.config.get(key) {
+            value.clone_from(resolved);
+        }
+    }
+    keys::translate(Client::Admin, &authenticates).map_err(|errors| {
+        let named = |error: &KeyError| format!("spec.authentication.config[{:?}]: {}.", error.key, error.message);
+        errors.iter().map(named).collect::<Vec<_>>().join(" ")
+    })?;
     Ok(worker)
 }
 

@@ -45,9 +45,10 @@ impl Authorization {
         })
     }
 
-    /// After the registry did not accept the token: the next request has a new one.
-    pub fn forget(&self) {
-        *self.token.lock() = None;
+    /// After the registry did not accept the token: the next request has a new one. Says whether there was one, which there is
+    /// not when it was the issuer that refused.
+    pub fn forget(&self) -> bool {
+        self.token.lock().take().is_some()
     }
 
     fn token(&self, issuer: &Issuer, agent: &Agent, deadline: Deadline) -> Result<Password> {

@@ -104,7 +104,8 @@ impl Http {
         for (offset, others) in (0..urls.len()).zip((1..=urls.len() as u32).rev()) {
             let index = (first + offset) % urls.len();
             let Some(left) = deadline.left() else { break };
-            match self.once(agents, deadline, left / others, &urls[index], method, path, body) {
+            let once = || self.once(agents, deadline, left / others, &urls[index], method, path, body);
+            match once().or_else(|error| if self.may_renew(&error) { once() } else { Err(error) }) {
                 Err(error) if error.is_retriable() => last = Some(error),
                 answer => {
                     self.current.store(index, Ordering::Relaxed);
@@ -140,6 +141,11 @@ impl Http {
             Error::new(code, message).with_reason(UNREACHABLE)
         };
         let authorization = self.authorization.header(url, &agents.issuer, deadline)?;
+        // The issuer has used up some of the time.
+        let Some(limit) = deadline.left().map(|left| left.min(limit)) else {
+            let message = format!("The schema registry at {} was not asked ({})", url.base, deadline.explanation());
+            return Err(Error::retriable(message).with_reason(UNREACHABLE));
+        };
         let own = [("Accept", JSON)].into_iter();
         let own = own.chain(authorization.as_deref().map(|value| ("Authorization", value)));
         let headers = own.chain(self.config.headers.iter().map(|(name, value)| (name.as_str(), value.expose())));
@@ -159,13 +165,15 @@ impl Http {
         let text = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_string().map_err(unreachable)?;
         match answer.status().as_u16() {
             200..300 => Ok(text),
-            status => {
-                if status == 401 && matches!(self.config.credentials, Credentials::OAuth(_)) {
-                    self.authorization.forget();
-                }
-                Err(refused(&url.base, method, path, status, &text))
-            }
+            status => Err(refused(&url.base, method, path, status, &text)),
         }
+    }
+
+    /// Whether the registry did not accept a token, and the issuer may give one that it does: one that was revoked must not cost
+    /// a record.
+    fn may_renew(&self, error: &Error) -> bool {
+        let denied = error.reason() == DENIED && matches!(self.config.credentials, Credentials::OAuth(_));
+        denied && self.authorization.forget()
     }
 
     fn agents(&self) -> Result<Agents> {

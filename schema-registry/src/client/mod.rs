@@ -86,13 +86,48 @@ struct Rule {
     name: Option<String>,
     #[serde(default)]
     disabled: bool,
+    /// `READ`, `WRITE`, `WRITEREAD`, or a kind of migration.
+    #[serde(default)]
+    mode: Option<String>,
+}
+
+/// What is done with a schema, which decides which of its rules are in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Messages are read with it.
+    Read,
+    /// Messages are written with it.
+    Write,
+}
+
+impl Rule {
+    fn is_for(&self, what: Use) -> bool {
+        match self.mode.as_deref() {
+            Some("READ") => what == Use::Read,
+            Some("WRITE") => what == Use::Write,
+            Some("UPGRADE" | "DOWNGRADE" | "UPDOWN") => false,
+            _ => true,
+        }
+    }
 }
 
 impl RuleSet {
     /// The name of a rule that is in force.
-    fn in_force(&self) -> Option<&str> {
+    fn in_force(&self, what: Use) -> Option<&str> {
         let all = [&self.domain_rules, &self.encoding_rules].into_iter().flatten().flatten();
-        all.filter(|rule| !rule.disabled).map(|rule| rule.name.as_deref().unwrap_or("without a name")).next()
+        let mut in_force = all.filter(|rule| !rule.disabled && rule.is_for(what));
+        in_force.next().map(|rule| rule.name.as_deref().unwrap_or("without a name"))
+    }
+
+    /// Nobody may take encrypted data for plain, nor write plain data where a contract wants it encrypted.
+    fn check(&self, use_: Use, what: &str) -> Result<()> {
+        match self.in_force(use_) {
+            None => Ok(()),
+            Some(rule) => Err(Error::data(format!(
+                "{what} is a data contract with the rule {rule}, and rules are not run here. Disable it, or use a schema without rules."
+            ))
+            .with_reason("UnsupportedSchema")),
+        }
     }
 }
 
@@ -102,7 +137,7 @@ impl SchemaText {
         Self { schema: schema.into(), ..Self::default() }
     }
 
-    fn check(&self, expected: SchemaType, what: &str) -> Result<()> {
+    fn check(&self, expected: SchemaType, use_: Use, what: &str) -> Result<()> {
         let found = self.schema_type.as_deref().unwrap_or("AVRO");
         if found != expected.name() {
             let expected = expected.name();
@@ -110,13 +145,7 @@ impl SchemaText {
                 "{what} is a schema of type {found}, but the converter reads {expected}."
             )));
         }
-        match self.rules.as_ref().and_then(RuleSet::in_force) {
-            None => Ok(()),
-            Some(rule) => Err(Error::data(format!(
-                "{what} is a data contract with the rule {rule}, and rules are not run here. Disable it, or use a schema without rules."
-            ))
-            .with_reason("UnsupportedSchema")),
-        }
+        self.rules.as_ref().map_or(Ok(()), |rules| rules.check(use_, what))
     }
 }
 
@@ -151,10 +180,10 @@ impl Client {
     }
 
     /// The schema with a number (`GET /schemas/ids/{id}`).
-    pub fn by_id(&self, deadline: Deadline, id: u32, subject: Option<&str>) -> Result<SchemaText> {
+    pub fn by_id(&self, deadline: Deadline, id: u32, subject: Option<&str>, use_: Use) -> Result<SchemaText> {
         let query = subject.map(|subject| format!("?subject={}", encode(subject))).unwrap_or_default();
         let text: SchemaText = self.http.get(deadline, &format!("/schemas/ids/{id}{query}"))?;
-        text.check(self.ty, &format!("Id {id}"))?;
+        text.check(self.ty, use_, &format!("Id {id}"))?;
         Ok(text)
     }
 
@@ -163,13 +192,18 @@ impl Client {
         #[derive(Deserialize)]
         struct Answer {
             id: u32,
+            /// A new version takes over the rules of the one before. Older registries leave them out.
+            #[serde(default, rename = "ruleSet")]
+            rules: Option<RuleSet>,
         }
         let path = format!("/subjects/{}/versions{}", encode(subject), self.normalize());
         let mut body = self.body(text);
         if self.propagate_tags {
             body["propagateSchemaTags"] = true.into();
         }
-        self.http.post::<Answer>(deadline, &path, &body).map(|answer| answer.id).map_err(of_subject(subject))
+        let Answer { id, rules } = self.http.post(deadline, &path, &body).map_err(of_subject(subject))?;
+        rules.map_or(Ok(()), |rules| rules.check(Use::Write, &format!("The schema of subject {subject}")))?;
+        Ok(id)
     }
 
     /// Finds a registered schema (`POST /subjects/{subject}`).
@@ -187,7 +221,7 @@ impl Client {
     /// The newest version of a subject, which must be of the converter's language.
     pub fn latest(&self, deadline: Deadline, subject: &str) -> Result<Registered> {
         let latest = self.version(deadline, subject, "latest")?;
-        latest.text.check(self.ty, &format!("The latest version of subject {subject}"))?;
+        latest.text.check(self.ty, Use::Write, &format!("The latest version of subject {subject}"))?;
         Ok(latest)
     }
 
@@ -197,7 +231,11 @@ impl Client {
             metadata.iter().map(|(key, value)| format!("key={}&value={}&", encode(key), encode(value))).collect();
         let path = format!("/subjects/{}/metadata?{wanted}deleted=true", encode(subject));
         let latest: Registered = self.http.get(deadline, &path).map_err(of_subject(subject))?;
-        latest.text.check(self.ty, &format!("The latest version of subject {subject} with that metadata"))?;
+        latest.text.check(
+            self.ty,
+            Use::Write,
+            &format!("The latest version of subject {subject} with that metadata"),
+        )?;
         Ok(latest)
     }
 

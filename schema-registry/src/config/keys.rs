@@ -58,6 +58,9 @@ fn strategy(name: &str, value: Option<&Parsed>) -> Result<(), String> {
     }
 }
 
+/// Accepted, and not needed.
+const MISSING: &str = "Accepted and not needed: what the registry does not know is asked for again, and not kept.";
+
 /// Where the registry is, and how schemas are registered and found.
 pub fn registry_keys() -> ConfigDef {
     let strategies = "TopicNameStrategy, RecordNameStrategy or TopicRecordNameStrategy";
@@ -117,6 +120,7 @@ pub fn registry_keys() -> ConfigDef {
             int("latest.cache.size", 1000, "The largest number of newest schemas of a topic to keep.")
                 .validator(Validator::at_least(1)),
         )
+        .define(int("missing.cache.size", 10_000, MISSING))
         .define(
             ConfigKey::new("latest.cache.ttl.sec", Type::Long)
                 .default(-1i64)
@@ -205,13 +209,12 @@ fn timing_keys(def: ConfigDef) -> ConfigDef {
         int("http.read.timeout.ms", 60_000, "The time in milliseconds to answer.").validator(Validator::at_least(1)),
     )
     .define(
-        int(
-            "http.total.timeout.ms",
-            10_000,
+        ConfigKey::new("http.total.timeout.ms", Type::Int).default_null().importance(LOW).validator(Validator::at_least(1)).doc(
             "The time in milliseconds for all that the conversion of one record asks, with its retries and the other URLs; then the \
-             conversion fails with an error that may be retried. The task waits as long, also when it is to stop. Not a key of the original.",
-        )
-        .validator(Validator::at_least(1)),
+             conversion fails with an error that may be retried. The task waits as long, also when it is to stop. Not a key of the original. \
+             Without it ten seconds; where `http.connect.timeout.ms`, `http.read.timeout.ms`, `max.retries`, `retries.wait.ms` or \
+             `retries.max.wait.ms` is set, as long as one request with all of its retries may take by those.",
+        ),
     )
     .define(int("max.retries", 3, "How often a request that failed is sent again.").validator(Validator::at_least(0)))
     .define(

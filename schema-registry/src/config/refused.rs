@@ -68,7 +68,6 @@ pub const COMMON: &[Refused] = &[
         &["io.confluent.kafka.serializers.schema.id.PrefixSchemaIdDeserializer"],
         HEADER_ID,
     ),
-    refused("missing.cache.size", &[], ASKED_AGAIN),
     refused("missing.id.cache.ttl.sec", &["0"], ASKED_AGAIN),
     refused("missing.version.cache.ttl.sec", &["0"], ASKED_AGAIN),
     refused("missing.schema.cache.ttl.sec", &["0"], ASKED_AGAIN),

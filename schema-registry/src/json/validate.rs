@@ -13,9 +13,10 @@ struct References(Vec<(String, Json)>);
 impl Retrieve for References {
     fn retrieve(&self, uri: &Uri<String>) -> Result<Json, Box<dyn std::error::Error + Send + Sync>> {
         let uri = uri.as_str();
-        // The name is what the schema wrote; the library has put the schema's own address in front.
+        // The name is what the schema wrote; the library has put the schema's own address in front. Of names of which one ends in
+        // the other, the longer is meant.
         let named = |name: &str| uri == name || uri.strip_suffix(name).is_some_and(|before| before.ends_with('/'));
-        match self.0.iter().find(|(name, _)| named(name)) {
+        match self.0.iter().filter(|(name, _)| named(name)).max_by_key(|(name, _)| name.len()) {
             Some((_, schema)) => Ok(schema.clone()),
             None => Err(format!("{uri} is not among the references of the schema").into()),
         }

@@ -109,7 +109,16 @@ impl State {
             (200, json)
         };
         match (method, &parts[..]) {
-            ("POST", ["subjects", subject, "versions"]) => (200, json!({"id": self.register(subject, body)})),
+            // As in the original a new version takes over the rules of the one before, and the answer has them.
+            ("POST", ["subjects", subject, "versions"]) => {
+                let before = self.subjects.get(*subject).and_then(|versions| versions.last()).copied();
+                let rules = before.map_or(Json::Null, |id| self.schemas[id as usize - 1]["ruleSet"].clone());
+                let mut body = body;
+                if !rules.is_null() {
+                    body["ruleSet"] = rules.clone();
+                }
+                (200, json!({"id": self.register(subject, body), "ruleSet": rules}))
+            }
             ("POST", ["subjects", subject]) => {
                 let versions = self.subjects.get(*subject).cloned().unwrap_or_default();
                 let found = versions.iter().position(|id| self.schemas[*id as usize - 1]["schema"] == body["schema"]);

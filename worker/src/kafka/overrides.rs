@@ -1,7 +1,7 @@
 //! Where a connector's own client keys lead: `producer.override.bootstrap.servers` may name another Kafka,
 //! `consumer.override.sasl.jaas.config` another user. The worker's monitor knows nothing of either.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use barnabas_connect::{Error, RawConfig};
 use parking_lot::Mutex;
@@ -45,12 +45,12 @@ impl Override {
     }
 
     /// A client that only asks whether Kafka answers.
-    pub fn connect(&self, notes: ClientNotes) -> Result<Probe, Error> {
+    pub fn connect(&self, notes: ClientNotes, words: &FirstWords) -> Result<Probe, Error> {
         let consumer = self
             .config
             .create_with_context(notes)
             .map_err(|error| classify(&self.doing, error, None).with_reason("InvalidConfiguration"))?;
-        Ok(Probe { doing: self.doing.clone(), consumer, why: Mutex::default() })
+        Ok(Probe { doing: self.doing.clone(), consumer, words: Arc::clone(words) })
     }
 }
 
@@ -79,20 +79,25 @@ fn doing(client: Client, servers: &str, own: &BTreeMap<String, String>) -> Strin
 pub struct Probe {
     doing: String,
     consumer: BaseConsumer<ClientNotes>,
-    /// What the client first said is wrong. Kept, so that the same trouble has the same words each time.
-    why: Mutex<Option<String>>,
+    words: FirstWords,
 }
+
+/// What a client first said is wrong, by what it was doing. Kept while the unit is there, so that the same trouble has the same
+/// words each time, and makes one Event.
+pub type FirstWords = Arc<Mutex<BTreeMap<String, String>>>;
 
 impl Probe {
     /// Asks once, and blocks for as long as `timeout`. `topic` is any name: it is never created by asking.
     pub fn ask(&self, topic: &str, timeout: Duration) -> Result<(), Error> {
-        let Err(error) = self.consumer.fetch_metadata(Some(topic), timeout) else { return Ok(()) };
-        let latest = last_error(&self.consumer);
-        let mut why = self.why.lock();
-        if why.is_none() {
-            *why = latest;
+        let Err(error) = self.consumer.fetch_metadata(Some(topic), timeout) else {
+            self.words.lock().remove(&self.doing);
+            return Ok(());
+        };
+        let mut words = self.words.lock();
+        if let (None, Some(latest)) = (words.get(&self.doing), last_error(&self.consumer)) {
+            words.insert(self.doing.clone(), latest);
         }
-        Err(classify(&self.doing, error, why.clone()))
+        Err(classify(&self.doing, error, words.get(&self.doing).cloned()))
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) async fn run(context: Context, plugin: &'static dyn ConnectorPlugin) 
                         tracing::info!(tasks = ?asked.tasks, "Fencing tasks of an earlier plan.");
                         source::fence_off(&context, &asked.tasks).await?;
                         context.status.set_fenced(asked.number);
+                        // It may have waited for Kafka, and said so.
+                        context.show_target();
                     }
                 }
                 // Connect stops a paused connector's instance: it plans nothing either.

@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use barnabas_connect::{Error, ErrorCode, RawConfig, Registry, Secrets, TaskFactory, config::combine};
+use barnabas_connect::{Error, RawConfig, Registry, Secrets, TaskFactory, config::combine};
 use barnabas_protocol::{Fence, TargetState, Unit, UnitState};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -45,7 +45,7 @@ use crate::{
         monitor::Reach,
         offsets::OffsetStore,
         offsets_writer::OffsetsWriter,
-        overrides::Override,
+        overrides::{FirstWords, Override},
     },
     providers::Providers,
 };
@@ -91,6 +91,8 @@ struct Context {
     target: watch::Receiver<TargetState>,
     /// Connector units: what is to be fenced.
     fence: watch::Receiver<Option<Fence>>,
+    /// What Kafkas of its own overrides said.
+    words: FirstWords,
     /// Everything of this unit that blocks a thread, such as a commit under way.
     blocking: TaskTracker,
     /// A source task's writer of offsets.
@@ -158,7 +160,7 @@ impl Context {
         for client in clients {
             let Some(other) = Override::of(&self.shared.clients, *client, &self.config)? else { continue };
             let notes = ClientNotes::new(&self.unit.connector, self.unit.task);
-            let probe = Arc::new(self.closing(other.connect(notes)?));
+            let probe = Arc::new(self.closing(other.connect(notes, &self.words)?));
             let (started, mut said) = (Instant::now(), false);
             loop {
                 let (asked, topic) = (Arc::clone(&probe), self.shared.config.offset_storage_topic.clone());
@@ -273,6 +275,7 @@ pub fn spawn(shared: Arc<Shared>, unit: Unit, ended: impl FnOnce() + Send + 'sta
         stop: stop.clone(),
         target: target_changes,
         fence: fence_changes,
+        words: FirstWords::default(),
         blocking: TaskTracker::new(),
         writer: Arc::default(),
         claim: Arc::default(),
@@ -372,7 +375,7 @@ async fn body(context: Context) -> Result<(), Error> {
     if is_blank(&context.unit) {
         return Err(Error::retriable(format!(
             "the configuration of incarnation {} is not known: the operator did not send it, and this worker has not kept it; \
-             change the connector's resource, or restart it",
+             change the connector's resource",
             context.unit.incarnation
         ))
         .with_reason("ConfigurationUnknown"));

@@ -132,6 +132,7 @@ fn target(context: &Context, task: u32) -> Target {
 /// support, records any more.
 pub(super) async fn fence_off(context: &Context, tasks: &[u32]) -> Result<(), Error> {
     context.await_kafka().await?;
+    context.await_overrides(&[Client::Producer]).await?;
     let fence = |task: u32| {
         let shared = Arc::clone(&context.shared);
         let (config, target) = (Arc::clone(&context.config), target(context, task));
