@@ -18,6 +18,7 @@ mod progress;
 mod registry;
 mod run;
 mod setup;
+mod spare;
 mod test;
 mod tools;
 

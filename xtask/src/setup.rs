@@ -88,6 +88,11 @@ pub fn cluster() -> Result<()> {
 pub fn everything() -> Result<()> {
     unit()?;
     cluster()?;
+    cluster_programs()
+}
+
+/// The programs of the cluster, Kafka and a schema registry among them.
+pub fn cluster_programs() -> Result<()> {
     kafka::Files::get()?;
     registry::files()?;
     tools::Tools::get()?;

@@ -15,6 +15,7 @@ use crate::{
     cache,
     cluster::{self, Cluster, Owner},
     image, licences, maven, progress, registry, run, setup,
+    spare::Spare,
 };
 
 /// A scenario that takes longer is stuck; its own waits are bounded far below.
@@ -158,7 +159,7 @@ pub fn main(options: &Options) -> Result<bool> {
     match &options.part {
         Some(Part::Unit) => unit(&mut tally)?,
         Some(Part::E2e(e2e)) => {
-            if !end_to_end(e2e, &mut tally)? {
+            if !end_to_end(e2e, None, &mut tally)? {
                 return Ok(true);
             }
         }
@@ -167,11 +168,13 @@ pub fn main(options: &Options) -> Result<bool> {
             setup::unit()?;
             setup::cluster()?;
             cluster::check_free()?;
+            maven::connect()?;
+            let spare = Spare::begin("the cluster's programs", setup::cluster_programs);
             unit(&mut tally)?;
             let all =
                 E2e { names: Vec::new(), reuse: false, no_image: false, list: false, image: image::Options::release() };
             // The tests that ran are news even when the cluster cannot start.
-            if let Err(error) = end_to_end(&all, &mut tally) {
+            if let Err(error) = end_to_end(&all, Some(spare), &mut tally) {
                 run::check_interrupted()?;
                 eprintln!("error: {error:#}");
                 tally.record("end to end (set-up)", false);
@@ -219,8 +222,8 @@ impl Scenario {
     }
 }
 
-/// False when the scenarios were only listed.
-fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
+/// False when the scenarios were only listed. `spare` makes the cluster's programs, and is waited for before they are needed.
+fn end_to_end(options: &E2e, spare: Option<Spare>, tally: &mut Tally) -> Result<bool> {
     let scenarios = progress::step("building the scenarios", || scenarios(&options.names))?;
     if options.list {
         scenarios.iter().for_each(|scenario| println!("{}", scenario.name()));
@@ -243,6 +246,8 @@ fn end_to_end(options: &E2e, tally: &mut Tally) -> Result<bool> {
     }
     setup::cluster()?;
     let images = if options.no_image { None } else { Some(image::build(&options.image)?) };
+    // From here on they are needed.
+    drop(spare);
     let cluster = if options.reuse { Cluster::running()? } else { Cluster::start(Owner::ThisProcess)? };
     let before = tally.failed;
     // Some tests of crates need what the cluster brings. Where scenarios were named, only those are wanted.
