@@ -283,7 +283,7 @@ mod tests {
     fn total(extra: &[(&str, &str)]) -> u128 {
         let url = [("schema.registry.url", "http://r:8081")];
         let config = url.iter().chain(extra).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let config = with_registry(ConfigDef::new()).parse(&config).unwrap();
+        let config = with_registry(data_keys()).parse(&config).unwrap();
         SerdeConfig::new(&config, false).unwrap().client.total_timeout.as_millis()
     }
 

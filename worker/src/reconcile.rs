@@ -98,7 +98,7 @@ mod tests {
         let mut wanted = desired(&[(None, 1)]);
         let mut now = running(&[(None, 1, false)]);
         now.values_mut().for_each(|unit| unit.blank = true);
-        assert_eq!(steps(&wanted, &now), [Step::SetTarget(key(None), TargetState::Unspecified)]);
+        assert_eq!(steps(&wanted, &now), [Step::Keep(key(None))]);
         wanted.values_mut().for_each(|unit| drop(unit.config.insert("topic".into(), "t".into())));
         assert_eq!(steps(&wanted, &now), [Step::Stop(key(None))]);
     }

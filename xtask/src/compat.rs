@@ -81,7 +81,7 @@ mod tests {
     fn a_changed_a_new_and_a_lost_fixture_are_found() {
         let root = std::env::temp_dir().join(format!("barnabas-compat-{}", std::process::id()));
         let [known, made] = ["known", "made"].map(|name| root.join(name));
-        [&known, &made].map(|folder| fs::create_dir_all(folder).unwrap());
+        [&known, &made].into_iter().try_for_each(fs::create_dir_all).unwrap();
         assert!(differences(&known, &made).is_err(), "nothing was made");
         for (folder, name, text) in [
             (&known, "a", "1"),

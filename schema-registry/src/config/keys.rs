@@ -46,6 +46,14 @@ fn bearer_source(name: &str, value: Option<&Parsed>) -> Result<(), String> {
     }
 }
 
+/// At least 1, or not there.
+fn positive(name: &str, value: Option<&Parsed>) -> Result<(), String> {
+    match value {
+        Some(Parsed::Int(n)) if *n < 1 => Err(invalid_value(name, &n.to_string(), "Value must be at least 1")),
+        _ => Ok(()),
+    }
+}
+
 fn strategy(name: &str, value: Option<&Parsed>) -> Result<(), String> {
     let given = value.and_then(Parsed::as_text).unwrap_or_default();
     match Strategy::find(given) {
@@ -209,7 +217,7 @@ fn timing_keys(def: ConfigDef) -> ConfigDef {
         int("http.read.timeout.ms", 60_000, "The time in milliseconds to answer.").validator(Validator::at_least(1)),
     )
     .define(
-        ConfigKey::new("http.total.timeout.ms", Type::Int).default_null().importance(LOW).validator(Validator::at_least(1)).doc(
+        ConfigKey::new("http.total.timeout.ms", Type::Int).default_null().importance(LOW).validator(Validator::Custom("[1,...]", positive)).doc(
             "The time in milliseconds for all that the conversion of one record asks, with its retries and the other URLs; then the \
              conversion fails with an error that may be retried. The task waits as long, also when it is to stop. Not a key of the original. \
              Without it ten seconds; where `http.connect.timeout.ms`, `http.read.timeout.ms`, `max.retries`, `retries.wait.ms` or \
